@@ -1,0 +1,1 @@
+"""The fact files: devices, models, prices, each number with its source."""

@@ -1,0 +1,97 @@
+"""Devices by id or alias, and the efficiency constants that speak for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from advisor.catalogue.names import find, folder_names
+from advisor.catalogue.paths import data_dir
+from advisor.catalogue.read import read_record
+from advisor.errors import MissingDataError
+from advisor.schema.device import Device
+from advisor.schema.efficiency import Efficiency, FamilyFile
+from advisor.schema.fact import Evidence
+
+_LISTING = "advisor catalogue hardware"
+
+
+def device_names() -> dict[str, str]:
+    """Map every device id and alias (lower case) to the id."""
+    return dict(folder_names(data_dir("hwprofiles")))
+
+
+def device_ids() -> tuple[str, ...]:
+    """Return all device ids, sorted."""
+    return tuple(sorted(path.stem for path in data_dir("hwprofiles").glob("*.toml")))
+
+
+@cache
+def read_device(device_id: str) -> Device:
+    """Read the device with this exact id."""
+    return read_record(data_dir("hwprofiles") / f"{device_id}.toml", Device)
+
+
+def get_device(name: str) -> Device:
+    """Return the device an id, alias or TOML path stands for.
+
+    A name that ends in ``.toml`` is a profile of the user's own.
+
+    Raises
+    ------
+    UnknownNameError
+        Naming the nearest devices.
+    InvalidFileError
+        If the user's profile can't be read.
+    """
+    if name.endswith(".toml"):
+        return read_record(Path(name), Device)
+    return read_device(find(name, device_names(), "hardware", _LISTING))
+
+
+@dataclass(frozen=True)
+class FamilyChoice:
+    """Constants chosen for a device and engine, with the label they earn and why."""
+
+    efficiency: Efficiency
+    evidence: Evidence
+    because: str
+
+
+@cache
+def _families() -> FamilyFile:
+    return read_record(data_dir("hwprofiles/efficiency") / "families.toml", FamilyFile)
+
+
+@cache
+def _efficiency(family: str) -> Efficiency:
+    return read_record(data_dir("hwprofiles/efficiency") / f"{family}.toml", Efficiency)
+
+
+def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
+    """Return the efficiency constants for a device under an engine.
+
+    Raises
+    ------
+    MissingDataError
+        If no family speaks for the device's architecture under this engine.
+    """
+    for row in _families().family:
+        if device.architecture in row.architectures and engine_id in row.engines:
+            constants = _efficiency(row.constants)
+            own = {device.id, *device.aliases} & set(constants.measured_devices)
+            if own and constants.evidence == "calibrated":
+                return FamilyChoice(constants, "calibrated", constants.because)
+            if row.own_family and constants.evidence == "calibrated":
+                because = f"constants of {', '.join(constants.measured_devices)}, same family"
+                return FamilyChoice(constants, "extrapolated", because)
+            return FamilyChoice(constants, "estimated", row.because or constants.because)
+    engines = sorted(
+        {e for row in _families().family if device.architecture in row.architectures for e in row.engines}
+    )
+    msg = (
+        f"no efficiency constants for {device.name} ({device.architecture}) under {engine_id}"
+        + (f"; known engines there: {', '.join(engines)}" if engines else "")
+    )
+    raise MissingDataError(msg, suggestions=engines)

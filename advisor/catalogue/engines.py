@@ -1,0 +1,84 @@
+"""Engines and weight formats."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from advisor.catalogue.names import find, folder_names, normalise
+from advisor.catalogue.paths import data_dir
+from advisor.catalogue.read import read_record
+from advisor.errors import MissingDataError, UnknownNameError
+from advisor.schema.device import DeviceClass
+from advisor.schema.engine import Engine, FormatFile, WeightFormat
+
+_LISTING = "advisor catalogue engines"
+
+
+def engine_ids() -> tuple[str, ...]:
+    """Return all engine ids, sorted."""
+    return tuple(sorted(path.stem for path in data_dir("engines").glob("*.toml")))
+
+
+@cache
+def read_engine(engine_id: str) -> Engine:
+    """Read the engine with this exact id."""
+    return read_record(data_dir("engines") / f"{engine_id}.toml", Engine)
+
+
+def get_engine(name: str) -> Engine:
+    """Return the engine an id or alias stands for; unknown names raise UnknownNameError."""
+    return read_engine(find(name, folder_names(data_dir("engines")), "engine", _LISTING))
+
+
+@cache
+def default_engine(device_class: DeviceClass) -> Engine:
+    """Return the engine a class of device is served with by default.
+
+    Raises
+    ------
+    MissingDataError
+        If no engine claims the class.
+    """
+    for engine_id in engine_ids():
+        engine = read_engine(engine_id)
+        if device_class in engine.default_for:
+            return engine
+    msg = f"no default engine for device class {device_class!r}; name one with --engine"
+    raise MissingDataError(msg)
+
+
+@cache
+def format_file() -> FormatFile:
+    """Read the weight and KV-cache formats."""
+    return read_record(data_dir("engines").parent / "formats.toml", FormatFile)
+
+
+@cache
+def _formats() -> dict[str, WeightFormat]:
+    found: dict[str, WeightFormat] = {}
+    for f in format_file().format:
+        for name in (f.id, *f.aliases):
+            found[normalise(name)] = f
+            found[normalise(name).replace("-", "_")] = f
+    return found
+
+
+def get_format(name: str) -> WeightFormat:
+    """Return a weight format by id or alias; unknown names raise UnknownNameError."""
+    known = _formats()
+    key = normalise(name)
+    if key not in known:
+        ids = sorted(f.id for f in format_file().format)
+        msg = f"no weight format {name!r}; known: {', '.join(ids)}"
+        raise UnknownNameError(msg, suggestions=ids)
+    return known[key]
+
+
+def kv_bits(name: str) -> float:
+    """Return the bits of one number of a KV-cache format; unknown names raise UnknownNameError."""
+    known = format_file().kv_bits
+    key = normalise(name)
+    if key not in known:
+        msg = f"no KV-cache format {name!r}; known: {', '.join(sorted(known))}"
+        raise UnknownNameError(msg, suggestions=sorted(known))
+    return known[key]

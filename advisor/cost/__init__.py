@@ -1,0 +1,1 @@
+"""Money per hour and per token: renting, owning, electricity."""

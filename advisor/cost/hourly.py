@@ -1,0 +1,57 @@
+"""Price of one device for one hour, rented or owned: pure functions of numbers."""
+
+from __future__ import annotations
+
+HOURS_PER_YEAR = 8766.0
+"""Of a mean Julian year, 365.25 days."""
+TOKENS_PER_MTOK = 1e6
+SECONDS_PER_HOUR = 3600.0
+WATTS_PER_KILOWATT = 1e3
+
+
+def annuity_per_year(price: float, life_years: float, interest_per_year: float) -> float:
+    """Equal yearly payments that buy ``price`` over ``life_years``.
+
+    ``price x i / (1 - (1 + i)^-n)`` (Brealey, Myers, Allen, Principles of Corporate Finance,
+    chapter 2).
+
+    >>> round(annuity_per_year(1000.0, 1.0, 0.10), 6)
+    1100.0
+    """
+    if interest_per_year == 0:
+        return price / life_years
+    return float(price * interest_per_year / (1.0 - (1.0 + interest_per_year) ** -life_years))
+
+
+def owned_usd_per_hour(
+    device_usd: float,
+    host_share: float,
+    life_years: float,
+    interest_per_year: float,
+    staff_share_per_year: float,
+) -> float:
+    """Capital and staff of one owned device per hour, electricity apart.
+
+    ``host_share`` of the device's price buys the rest of the machine.
+    """
+    whole = device_usd * (1.0 + host_share)
+    yearly = annuity_per_year(whole, life_years, interest_per_year) + whole * staff_share_per_year
+    return yearly / HOURS_PER_YEAR
+
+
+def electricity_usd_per_hour(
+    device_w: float, host_power_share: float, pue: float, usd_per_kwh: float
+) -> float:
+    """Electricity of one device, its share of the host and the building, per hour."""
+    return device_w * (1.0 + host_power_share) * pue / WATTS_PER_KILOWATT * usd_per_kwh
+
+
+def usd_per_mtok(
+    usd_per_hour: float, time_share: float, requests_per_s: float, tokens_per_request: float
+) -> float:
+    """Price of a million tokens that take ``time_share`` of the hours paid.
+
+    Money is split between prompt and output by the device time each takes.
+    """
+    tokens_per_hour = requests_per_s * tokens_per_request * SECONDS_PER_HOUR
+    return usd_per_hour * time_share / tokens_per_hour * TOKENS_PER_MTOK

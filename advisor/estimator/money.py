@@ -1,0 +1,188 @@
+"""What an hour of one device costs, rented and owned, as estimates with ranges."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+
+from advisor.catalogue import prices
+from advisor.cost import hourly
+from advisor.errors import StalePriceError
+from advisor.perf.intervals import Estimate, Spread, estimate
+from advisor.schema.device import Device
+from advisor.schema.fact import Fact
+from advisor.schema.price import Purchase, Rental
+from advisor.schema.text import Text
+
+RECENT_DAYS = 120
+"""Quotes within this many days of the newest one count as the same market."""
+NORMAL_80 = 1.2816
+NORMAL_95 = 1.96
+"""Two-sided quantiles of the normal distribution, for spreads made of quoted prices."""
+
+
+@dataclass(frozen=True)
+class HourlyPrices:
+    """Price of one device-hour; None where no price is known.
+
+    ``owned_capital`` is without electricity, whose price depends on the load.
+    """
+
+    rented: Estimate | None
+    owned_capital: Estimate | None
+    oldest: dt.date | None
+    warnings: tuple[Text, ...]
+
+
+def _spread_of(low: float, high: float) -> Spread:
+    """Read a range of quotes as an 80 % range, and widen it to 95 % as a normal would."""
+    q80 = math.log(max(high / low, 1.0)) / 2.0
+    return Spread(q80, q80 * NORMAL_95 / NORMAL_80)
+
+
+def rented_per_hour(quotes: tuple[Rental, ...]) -> tuple[Estimate, dt.date] | None:
+    """Return the median current on-demand quote in US dollars, with the quotes' range.
+
+    Reserved and spot terms are left out: they buy something else.
+    """
+    demand = [q for q in quotes if q.terms == "on-demand"]
+    if not demand:
+        return None
+    newest = max(q.date for q in demand)
+    recent = [q for q in demand if (newest - q.date).days <= RECENT_DAYS]
+    usd = sorted(prices.to_usd(q.price_per_device_hour, q.currency) for q in recent)
+    middle = median(usd)
+    spread = Spread(*_log_half_widths(usd, middle))
+    because = Text.of("because_rent", quotes=len(usd), date=str(newest))
+    return estimate(middle, spread, "measured", because), newest
+
+
+def _log_half_widths(values: list[float], middle: float) -> tuple[float, float]:
+    """Half-widths that cover 80 and 95 % of the quotes on both sides of the median."""
+    distances = sorted(abs(math.log(v / middle)) for v in values)
+
+    def at(share: float) -> float:
+        return distances[min(math.ceil(share * len(distances)) - 1, len(distances) - 1)]
+
+    return at(0.8), at(0.95)
+
+
+def given_rent(usd_per_hour: float) -> Estimate:
+    """Return the user's own rent: no range, the user answers for it."""
+    return estimate(usd_per_hour, Spread(), "exact", Text.of("because_rent_given"))
+
+
+def _purchase_usd(row: Purchase) -> tuple[float, float]:
+    low = prices.to_usd(row.price / row.devices, row.currency)
+    high = prices.to_usd((row.price_high or row.price) / row.devices, row.currency)
+    return low, high
+
+
+def _fact_spread(fact: Fact) -> Spread:
+    low, high = fact.low or fact.value, fact.high or fact.value
+    return _spread_of(low, high)
+
+
+def owned_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | None:
+    """Return capital, interest and staff of one owned device-hour in US dollars.
+
+    The newest purchase price counts; its range and those of life, interest, host and staff
+    combine in quadrature.
+    """
+    if not rows:
+        return None
+    row = rows[0]
+    terms = prices.ownership()
+    low, high = _purchase_usd(row)
+
+    def hour(price: float, life: float, interest: float, host: float, staff: float) -> float:
+        return hourly.owned_usd_per_hour(price, host, life, interest, staff)
+
+    base = [
+        (low + high) / 2.0,
+        terms.life_years.value,
+        terms.interest_per_year.value,
+        terms.host_share.value,
+        terms.staff_and_hosting_share_per_year.value,
+    ]
+    ranges: list[tuple[float, float]] = [
+        (low, high),
+        (terms.life_years.high or base[1], terms.life_years.low or base[1]),
+        *(
+            (fact.low or fact.value, fact.high or fact.value)
+            for fact in (
+                terms.interest_per_year,
+                terms.host_share,
+                terms.staff_and_hosting_share_per_year,
+            )
+        ),
+    ]
+    value = hour(*base)
+    spread = Spread()
+    for index, (cheap, dear) in enumerate(ranges):
+        ends = [hour(*(end if i == index else b for i, b in enumerate(base))) for end in (cheap, dear)]
+        spread = spread + _spread_of(*ends)
+    because = Text.of("because_owned", price=base[0], date=str(row.date), kind=row.kind)
+    return estimate(value, spread, "estimated", because), row.date
+
+
+@lru_cache(maxsize=512)
+def _catalogue_prices(device_id: str) -> tuple[Estimate | None, Estimate | None, dt.date | None]:
+    rent = rented_per_hour(prices.rentals(device_id))
+    own = owned_per_hour(prices.purchases(device_id))
+    return (rent[0] if rent else None, own[0] if own else None, rent[1] if rent else None)
+
+
+def hourly_prices(
+    device: Device, usd_per_hour: float | None, max_age_days: int | None, today: dt.date
+) -> HourlyPrices:
+    """Return what an hour of a device costs.
+
+    Parameters
+    ----------
+    usd_per_hour
+        The user's own rent, instead of quotes.
+    max_age_days
+        Oldest rental price accepted; None: warn past the usual limit only.
+    today
+        Day the age counts from.
+
+    Raises
+    ------
+    StalePriceError
+        If the newest rental price is older than ``max_age_days``.
+    """
+    rent, own, date = _catalogue_prices(device.id)
+    warnings: list[Text] = []
+    if usd_per_hour is not None:
+        return HourlyPrices(given_rent(usd_per_hour), own, None, ())
+    if rent is None:
+        warnings.append(Text.of("warn_no_rent", device=device.name))
+    if date is not None:
+        age = (today - date).days
+        if max_age_days is not None and age > max_age_days:
+            msg = (
+                f"the newest rental price of {device.name} is {age} days old ({date}), above "
+                f"--max-price-age {max_age_days}; give --usd-per-hour or a higher limit"
+            )
+            raise StalePriceError(msg)
+        if age > RECENT_DAYS:
+            warnings.append(Text.of("warn_old_price", device=device.name, days=age))
+    return HourlyPrices(rent, own, date, tuple(warnings))
+
+
+def electricity_per_hour(device_w: float, site: str) -> float:
+    """Return the electricity of one device-hour in US dollars, host and building included."""
+    terms = prices.ownership()
+    fact = prices.get_site(site).usd_per_kwh
+    if fact is None:
+        from advisor.errors import MissingDataError
+
+        msg = f"no electricity price for {site!r}: advisor catalogue prices lists those known"
+        raise MissingDataError(msg)
+    return hourly.electricity_usd_per_hour(
+        device_w, terms.host_power_share.value, terms.pue.value, fact.value
+    )

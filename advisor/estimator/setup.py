@@ -1,0 +1,295 @@
+"""Resolving a request: names become facts, missing options become stated defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device
+from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
+from advisor.catalogue.local_models import get_any_model, is_local
+from advisor.errors import InfeasibleError, MissingDataError, UsageError
+from advisor.estimator.request import EstimateRequest
+from advisor.perf.layout import Layout
+from advisor.perf.memory import WeightBytes, weight_bytes
+from advisor.perf.step import Chip, StepModel
+from advisor.perf.work import build_work
+from advisor.schema.device import Device
+from advisor.schema.engine import Engine, WeightFormat
+from advisor.schema.fact import Evidence, worst_evidence
+from advisor.schema.model import Model, Moe, Shape
+from advisor.schema.text import Text
+
+PEAK_FIELDS = {
+    "fp32": "fp32_flops_per_s",
+    "bf16": "bf16_flops_per_s",
+    "fp8": "fp8_flops_per_s",
+    "fp4": "fp4_flops_per_s",
+    "int8": "int8_ops_per_s",
+}
+SERVER_CLASSES = ("gpu", "npu")
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Everything fixed before load and layout are known."""
+
+    model: Model
+    shape: Shape
+    device: Device
+    engine: Engine
+    weights: WeightFormat
+    plain: WeightFormat
+    kv_format: str
+    kv_bits: float
+    bytes: WeightBytes
+    family: FamilyChoice
+    chip: Chip
+    physical_bytes: float
+    memory_share: float
+    evidence: Evidence
+    because: Text
+    defaults: tuple[Text, ...]
+    warnings: tuple[Text, ...]
+
+
+def peaks_of(device: Device, fallback_flops_per_s: float | None) -> dict[str, float]:
+    """Return the dense peaks a device offers to language-model kernels.
+
+    An int8 figure of another unit of the chip (an NPU beside the GPU) doesn't count. Where
+    no 16-bit peak is published, the family's measured rate stands in.
+    """
+    found: dict[str, float] = {}
+    for name, field in PEAK_FIELDS.items():
+        fact = getattr(device.peak, field)
+        if fact and not (name == "int8" and device.peak.int8_unit != "device"):
+            found[name] = fact.value
+    if "bf16" not in found and fallback_flops_per_s:
+        found["bf16"] = fallback_flops_per_s
+    return found
+
+
+def choose_format(engine: Engine, model: Model, device: Device) -> tuple[WeightFormat, bool]:
+    """Return the default weight format and whether it is the publisher's own.
+
+    The publisher's own quantised format if the engine runs it and the device has its peak;
+    else the first of the engine's formats whose peak the device publishes.
+    """
+    peaks = peaks_of(device, None)
+    names = (*((model.native_format,) if model.native_format not in ("bf16", "fp16") else ()),)
+    for name in names:
+        own = get_format(name)
+        if own.id in engine.formats and _runs(own, peaks, model):
+            return own, True
+    for name in engine.formats:
+        candidate = get_format(name)
+        if _runs(candidate, peaks, model):
+            return candidate, False
+    msg = f"{engine.name} has no weight format that {device.name} runs; name one with --precision"
+    raise InfeasibleError(msg)
+
+
+def _runs(weights: WeightFormat, peaks: dict[str, float], model: Model) -> bool:
+    if weights.experts_only and not _has_experts(model):
+        return False
+    return not weights.peak_required or weights.compute in peaks
+
+
+def _has_experts(model: Model) -> bool:
+    return model.shape is not None and any(isinstance(x.ffn, Moe) for x in model.shape.layers)
+
+
+def _shape(model: Model) -> Shape:
+    if model.shape:
+        return model.shape
+    if not model.open_weights:
+        msg = (
+            f"{model.name} is served by {model.developer} only: its size is not published, so no "
+            f"device can be estimated; its API price: advisor catalogue prices {model.id}"
+        )
+        raise MissingDataError(msg)
+    msg = f"{model.name}: its dimensions are not in the catalogue ({model.notes or 'not published'})"
+    raise MissingDataError(f"{msg}; pass its config.json with --model")
+
+
+def _engine(request: EstimateRequest, device: Device) -> Engine:
+    engine = get_engine(request.engine) if request.engine else default_engine(device.device_class)
+    if device.device_class not in engine.device_classes:
+        msg = f"{engine.name} doesn't run on {device.name} ({device.device_class})"
+        raise InfeasibleError(msg)
+    return engine
+
+
+def _format(
+    request: EstimateRequest, engine: Engine, model: Model, device: Device
+) -> tuple[WeightFormat, bool]:
+    if request.precision is None:
+        return choose_format(engine, model, device)
+    weights = get_format(request.precision)
+    if weights.id not in engine.formats:
+        msg = f"{engine.name} doesn't run {weights.id}; it runs {', '.join(engine.formats)}"
+        raise InfeasibleError(msg, suggestions=engine.formats)
+    if weights.experts_only and not _has_experts(model):
+        msg = f"{weights.id} is a format of expert weights; {model.name} is dense"
+        raise InfeasibleError(msg)
+    if not _runs(weights, peaks_of(device, None), model):
+        valid = [n for n in engine.formats if _runs(get_format(n), peaks_of(device, None), model)]
+        msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {', '.join(valid)}"
+        raise InfeasibleError(msg, limit="format", suggestions=valid)
+    return weights, False
+
+
+def _physical(device: Device) -> tuple[float, Text | None]:
+    memory = device.memory
+    if memory.physical_bytes:
+        return memory.physical_bytes.value, None
+    if memory.nominal_bytes is None:
+        msg = f"{device.name}: its memory size is not published; give a profile with --hw FILE.toml"
+        raise MissingDataError(msg)
+    nominal = memory.nominal_bytes
+    if nominal.grade == "assumed":
+        return nominal.value, Text.of("warn_memory_assumed", gib=nominal.value / 2**30)
+    return nominal.value, Text.of("warn_memory_nominal", gib=nominal.value / 2**30)
+
+
+def _share(request: EstimateRequest, engine: Engine, device: Device) -> float:
+    if request.memory_share is not None:
+        return request.memory_share
+    fact = engine.memory.share.get(device.device_class)
+    if fact is None:
+        msg = f"{engine.name}: no memory rule for {device.device_class}; give --memory-share"
+        raise MissingDataError(msg)
+    return fact.value
+
+
+def _link(device: Device) -> float | None:
+    fact = device.link.bytes_per_s_per_direction or device.link.pcie_bytes_per_s_per_direction
+    return fact.value if fact else None
+
+
+def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
+    constants = family.efficiency
+    memory = device.memory.bytes_per_s
+    return Chip(
+        name=device.name,
+        peaks=peaks_of(device, constants.fallback_flops_per_s),
+        bytes_per_s=memory.value,
+        link_bytes_per_s=_link(device),
+        efficiency=constants,
+        cores=device.cores.count if device.cores else 0,
+        host_per_step_s=engine.host_per_step_s.value if engine.host_per_step_s else 0.0,
+    )
+
+
+def _label(setup_family: FamilyChoice, weights: WeightFormat, shape: Shape) -> tuple[Evidence, Text]:
+    constants = setup_family.efficiency
+    because = Text.of(f"because_{setup_family.evidence}", constants=setup_family.because)
+    missing_gemm = weights.gemm not in constants.gemm
+    routed = any(isinstance(layer.ffn, Moe) for layer in shape.layers)
+    if routed and weights.gemm not in constants.experts:
+        return "estimated", Text.of("because_no_experts", format=weights.id, family=constants.id)
+    if missing_gemm and not routed:
+        return "estimated", Text.of("because_no_format", format=weights.id, family=constants.id)
+    return setup_family.evidence, because
+
+
+@lru_cache(maxsize=512)
+def _resolve(
+    model_name: str,
+    hw: str,
+    engine_name: str | None,
+    precision: str | None,
+    kv_precision: str | None,
+    memory_share: float | None,
+) -> Setup:
+    request = EstimateRequest(
+        model=model_name,
+        hw=hw,
+        engine=engine_name,
+        precision=precision,
+        kv_precision=kv_precision,
+        memory_share=memory_share,
+    )
+    model, own_format = get_any_model(model_name)
+    shape = _shape(model)
+    device = get_device(hw)
+    engine = _engine(request, device)
+    if own_format is not None and precision is None:
+        weights, own = own_format, True
+    else:
+        weights, own = _format(request, engine, model, device)
+    family = efficiency_for(device, engine.id)
+    physical, memory_warning = _physical(device)
+    evidence, because = _label(family, weights, shape)
+    kv_format = kv_precision or engine.kv_format
+    defaults = []
+    if engine_name is None:
+        defaults.append(Text.of("default_engine", engine=engine.name, version=engine.version))
+    if precision is None:
+        key = "default_precision_own" if own else "default_precision"
+        defaults.append(Text.of(key, format=weights.id))
+    if kv_precision is None:
+        defaults.append(Text.of("default_kv", format=kv_format))
+    plain = get_format("bf16")
+    chip = _chip(device, engine, family)
+    for name in {weights.compute, "bf16"}:
+        chip.peak(name)
+    return Setup(
+        model=model,
+        shape=shape,
+        device=device,
+        engine=engine,
+        weights=weights,
+        plain=plain,
+        kv_format=kv_format,
+        kv_bits=kv_bits(kv_format),
+        bytes=weight_bytes(shape, weights, plain),
+        family=family,
+        chip=chip,
+        physical_bytes=physical,
+        memory_share=_share(request, engine, device),
+        evidence=worst_evidence(evidence),
+        because=because,
+        defaults=tuple(defaults),
+        warnings=tuple(w for w in (memory_warning,) if w),
+    )
+
+
+def resolve(request: EstimateRequest) -> Setup:
+    """Turn names into facts.
+
+    Raises
+    ------
+    UnknownNameError, MissingDataError, InfeasibleError, InvalidFileError
+        As the catalogue or the device demands.
+    """
+    # A file may change between two calls; a catalogue entry may not.
+    local = is_local(request.model) or request.hw.endswith(".toml")
+    return (_resolve.__wrapped__ if local else _resolve)(
+        request.model,
+        request.hw,
+        request.engine,
+        request.precision,
+        request.kv_precision,
+        request.memory_share,
+    )
+
+
+@lru_cache(maxsize=512)
+def _model_for(setup: Setup, layout: Layout) -> StepModel:
+    work = build_work(setup.shape, setup.weights, setup.plain, setup.kv_bits, layout)
+    return StepModel(work, setup.chip, layout.pp)
+
+
+def step_model(setup: Setup, layout: Layout) -> StepModel:
+    """Return the step model of a setup under a layout, built once.
+
+    Raises
+    ------
+    UsageError
+        If the layout needs a link between devices and none is published.
+    """
+    if layout.devices_per_replica > 1 and setup.chip.link_bytes_per_s is None:
+        msg = f"{setup.device.name} has no published link between devices: use tp 1, pp 1, dp 1"
+        raise UsageError(msg)
+    return _model_for(setup, replace(layout, replicas=1))

@@ -1,0 +1,1 @@
+"""Predictions of speed, memory and energy from counted bytes and operations."""

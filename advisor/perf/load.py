@@ -1,0 +1,174 @@
+"""From step times to TTFT, TPOT and throughput under a steady load.
+
+Two closed forms on top of the step model (``docs/method.md``, "Load"):
+
+* closed loop: so many clients, each sends its next request when the last answer ends;
+* open loop: Poisson arrivals at a rate; prefill work waits as in an M/D/1 queue
+  (Kleinrock, Queueing Systems I, 1975, section 5.8; Little's law for the batch).
+
+The start-up transient of a benchmark run is not modelled here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from advisor.perf.roofline import Array
+from advisor.perf.step import Batch, StepModel
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Lengths of a request and the limits of the scheduler.
+
+    ``max_step_tokens`` bounds decodes plus prompt tokens of a step; ``max_sequences`` bounds
+    the running batch of one attention rank (memory and engine limit together).
+    """
+
+    isl_tokens: float
+    osl_tokens: float
+    max_step_tokens: float
+    max_sequences: float
+    prefill_alone: bool = False
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """Steady-state figures of one attention rank; arrays broadcast over the load.
+
+    ``stable`` False: demand exceeds capacity, and times are infinite.
+    """
+
+    running: Array
+    ttft_s: Array
+    tpot_s: Array
+    step_s: Array
+    prefill_share: Array
+    requests_per_s: Array
+    stable: Array
+
+
+def _batch(profile: Profile, sequences: Array, chunks: ArrayLike, chunk: Array, steps: Array) -> Batch:
+    mean_context = profile.isl_tokens + profile.osl_tokens / 2.0
+    # A prompt cut into chunks attends, on average over its chunks, to half of what precedes.
+    offset = (profile.isl_tokens - chunk) / 2.0
+    return Batch(sequences, mean_context, chunks, chunk, offset, np.asarray(chunks) / steps)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    decode_s: Array
+    prompt_s: Array
+    chunk_steps: Array
+
+
+def _steps(model: StepModel, profile: Profile, sequences: Array, prompts: Array) -> _Steps:
+    """Time of a decode step, and what one prompt adds to the steps that carry it."""
+    stages = model.pipeline_stages
+    running = sequences / stages
+    budget = np.maximum(profile.max_step_tokens - running, 1.0)
+    chunk = np.minimum(profile.isl_tokens, budget)
+    chunk_steps = np.ceil(profile.isl_tokens / chunk)
+    together = np.clip(prompts / stages, 1.0, np.maximum(budget / profile.isl_tokens, 1.0))
+    alone = _batch(profile, running, 0.0, chunk, chunk_steps)
+    decode = model.step(alone).seconds
+    base = np.zeros_like(running) if profile.prefill_alone else running
+    mixed = model.step(_batch(profile, base, together, chunk, chunk_steps)).seconds
+    extra = mixed if profile.prefill_alone else mixed - decode
+    # With a pipeline a token passes all stages: the step of one micro-batch is the whole
+    # latency, and the other micro-batches fill the stages meanwhile.
+    return _Steps(decode, extra * chunk_steps / together, chunk_steps)
+
+
+def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> LoadPoint:
+    """Solve the steady state of ``concurrency`` clients without think time.
+
+    Every request needs one prefill and ``osl - 1`` decode steps; in the time of ``osl``
+    steps each client sends one prompt, whose prefill delays all others.
+
+    Parameters
+    ----------
+    model, profile
+        Step times, lengths and limits of one attention rank.
+    concurrency
+        Clients of this rank.
+    """
+    clients = np.asarray(concurrency, dtype=float)
+    osl, isl = profile.osl_tokens, profile.isl_tokens
+    # Prompt tokens a step can carry bound how many sequences keep decoding.
+    budget = profile.max_step_tokens * model.pipeline_stages
+    carried = (osl - 1.0) * budget / (isl + osl - 1.0) if osl > 1 else 1.0
+    running = np.minimum(np.minimum(clients, profile.max_sequences), np.maximum(carried, 1.0))
+    steps = _steps(model, profile, running, running / osl)
+    waves = running / osl
+    step_s = steps.decode_s + waves * steps.prompt_s
+    others = (running - 1.0) / osl * steps.prompt_s
+    tpot = steps.decode_s + np.maximum(others, 0.0)
+    service = steps.decode_s * steps.chunk_steps + steps.prompt_s + np.maximum(others, 0.0)
+    if profile.prefill_alone:
+        service = steps.prompt_s + np.maximum(others, 0.0)
+    lone = running <= 1.0
+    service = np.where(lone, steps.prompt_s + (0.0 if profile.prefill_alone else steps.decode_s), service)
+    cycle = service + (osl - 1.0) * tpot
+    rate = running / cycle
+    queued = np.maximum(clients - running, 0.0) / rate
+    return LoadPoint(
+        running=running,
+        ttft_s=service + queued,
+        tpot_s=tpot,
+        step_s=step_s,
+        prefill_share=np.clip(rate * steps.prompt_s, 0.0, 1.0),
+        requests_per_s=rate,
+        stable=np.ones_like(running, dtype=bool),
+    )
+
+
+def open_loop(model: StepModel, profile: Profile, rate_per_s: float, rounds: int = 60) -> LoadPoint:
+    """Solve the steady state under Poisson arrivals by fixed-point iteration.
+
+    With s the mean step and p what one prompt adds: ``s = d(B) / (1 - rate p)`` and, by
+    Little's law, ``B = rate x osl x s``. Unstable when prefill alone fills the device or the
+    batch exceeds its limit.
+    """
+    running = np.asarray(1.0)
+    osl = profile.osl_tokens
+    step_s, load, steps = np.asarray(np.inf), 1.0, None
+    for _ in range(rounds):
+        steps = _steps(model, profile, running, np.asarray(1.0))
+        load = float(rate_per_s * steps.prompt_s)
+        if load >= 1.0:
+            break
+        step_s = steps.decode_s / (1.0 - load)
+        wanted = np.asarray(rate_per_s * osl * step_s)
+        if float(wanted) > profile.max_sequences * 1.5:
+            running = wanted
+            break
+        if abs(float(wanted - running)) < 1e-9 * max(float(running), 1.0):
+            running = wanted
+            break
+        running = 0.5 * (running + wanted)
+    stable = load < 1.0 and float(running) <= profile.max_sequences
+    if steps is None or not stable:
+        infinite = np.asarray(np.inf)
+        return LoadPoint(
+            running=np.asarray(float(profile.max_sequences)),
+            ttft_s=infinite,
+            tpot_s=infinite,
+            step_s=infinite,
+            prefill_share=np.asarray(min(load, 1.0)),
+            requests_per_s=np.asarray(rate_per_s),
+            stable=np.asarray(False),
+        )
+    wait = load * steps.prompt_s / (2.0 * (1.0 - load)) + step_s / 2.0
+    return LoadPoint(
+        running=running,
+        ttft_s=wait + steps.prompt_s + steps.decode_s * steps.chunk_steps,
+        tpot_s=np.asarray(step_s),
+        step_s=np.asarray(step_s),
+        prefill_share=np.asarray(load),
+        requests_per_s=np.asarray(rate_per_s),
+        stable=np.asarray(True),
+    )

@@ -1,0 +1,141 @@
+"""Kernel times: pure functions of numbers, broadcasting over NumPy arrays.
+
+Each is a roofline with a rounded corner plus a launch cost. The corner follows
+``(a^p + c^p)^(1/p)``: real kernels near the ridge overlap memory and compute only partly.
+Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009, doi:10.1145/1498765.1498785;
+the constants are fitted to kernel measurements (``hwprofiles/efficiency``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from advisor.schema.efficiency import DecodeAttention, Experts, Gemm, PrefillAttention
+
+Array = NDArray[np.float64]
+
+
+def smooth_max(a: ArrayLike, b: ArrayLike, sharpness: int) -> Array:
+    """Return ``(a^p + b^p)^(1/p)`` for p in 1, 2, 4: at least the larger of the two.
+
+    Parameters
+    ----------
+    a, b
+        Non-negative arrays that broadcast.
+    sharpness
+        p; 1 adds, larger values approach the maximum.
+
+    Raises
+    ------
+    ValueError
+        For another p.
+
+    Examples
+    --------
+    >>> float(smooth_max(3.0, 4.0, 2))
+    5.0
+    """
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if sharpness == 1:
+        return x + y
+    x, y = x * x, y * y
+    if sharpness == 2:
+        return np.sqrt(x + y)
+    if sharpness == 4:
+        return np.sqrt(np.sqrt(x * x + y * y))
+    msg = f"sharpness must be 1, 2 or 4, got {sharpness}"
+    raise ValueError(msg)
+
+
+def gemm_memory_s(moved_bytes: ArrayLike, bytes_per_s: float, constants: Gemm | Experts) -> Array:
+    """Time to move a product's weights and activations, seconds."""
+    return np.asarray(moved_bytes, dtype=float) / (constants.memory_share * bytes_per_s)
+
+
+def gemm_compute_s(
+    rows: ArrayLike, n: ArrayLike, k: ArrayLike, flops_per_s: float, constants: Gemm
+) -> Array:
+    """Time to multiply ``rows x k`` by ``k x n`` at the compute roof, seconds.
+
+    A tile of ``constants.min_rows`` rows costs the same however few of them are used.
+    """
+    padded = np.maximum(np.asarray(rows, dtype=float), constants.min_rows)
+    return 2.0 * padded * n * k / (constants.compute_share * flops_per_s)
+
+
+def gemm_s(memory_s: ArrayLike, compute_s: ArrayLike, constants: Gemm | Experts) -> Array:
+    """Time of one product from its two roofs, seconds, launch included."""
+    return smooth_max(memory_s, compute_s, constants.sharpness) + constants.launch_s
+
+
+def decode_attention_s(
+    sequences: ArrayLike,
+    kv_heads: ArrayLike,
+    kv_bytes: ArrayLike,
+    bytes_per_s: float,
+    constants: DecodeAttention,
+) -> Array:
+    """Time of one layer's decode attention, seconds.
+
+    Parameters
+    ----------
+    sequences
+        Sequences that decode in this step.
+    kv_heads
+        KV heads on this device.
+    kv_bytes
+        KV-cache bytes this device reads for all of them.
+    bytes_per_s
+        Datasheet memory bandwidth.
+    """
+    memory = np.asarray(kv_bytes, dtype=float) / (constants.memory_share * bytes_per_s)
+    blocks = np.asarray(sequences, dtype=float) * kv_heads * constants.per_sequence_head_s
+    return smooth_max(memory, blocks, constants.sharpness) + constants.launch_s
+
+
+def prefill_attention_s(
+    attended_pairs: ArrayLike,
+    heads: ArrayLike,
+    qk_plus_v_dim: ArrayLike,
+    flops_per_s: float,
+    constants: PrefillAttention,
+) -> Array:
+    """Time of one layer's prefill attention, seconds.
+
+    ``attended_pairs`` is the number of (query, key) pairs; each costs two operations per
+    dimension of the key product and of the value product
+    (Dao, "FlashAttention-2", arXiv:2307.08691, section 2.2).
+    """
+    flops = 2.0 * np.asarray(attended_pairs, dtype=float) * heads * qk_plus_v_dim
+    return flops / (constants.compute_share * flops_per_s) + constants.launch_s
+
+
+def experts_touched(rows: ArrayLike, experts: int, top_k: int) -> Array:
+    """Expected number of distinct experts that ``rows`` tokens reach, dimensionless.
+
+    With independent uniform routing each expert is missed by one token with probability
+    ``1 - top_k/experts``, so ``E (1 - (1 - k/E)^rows)``.
+
+    >>> float(experts_touched(1, 128, 8))
+    8.0
+    """
+    miss = np.log1p(-top_k / experts) if top_k < experts else -np.inf
+    exponent = np.asarray(rows, dtype=float) * miss if top_k < experts else miss
+    return np.asarray(-experts * np.expm1(exponent) * np.ones_like(np.asarray(rows, dtype=float)))
+
+
+def experts_compute_s(
+    routed_rows: ArrayLike,
+    touched: ArrayLike,
+    flops_per_row: float,
+    flops_per_s: float,
+    constants: Experts,
+) -> Array:
+    """Time of grouped expert products at the compute roof, seconds.
+
+    Every touched expert pays at least ``min_rows_per_expert`` rows.
+    """
+    floor = np.asarray(touched, dtype=float) * constants.min_rows_per_expert
+    padded = np.maximum(np.asarray(routed_rows, dtype=float), floor)
+    return padded * flops_per_row / (constants.compute_share * flops_per_s)

@@ -1,0 +1,183 @@
+"""Measured efficiency of a device family and rules of an engine, as fitted or documented."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+import msgspec
+
+from advisor.schema.fact import Evidence, Record, Slug, Source
+
+Share = Annotated[float, msgspec.Meta(gt=0, le=1.2)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Sharpness = Literal[1, 2, 4]
+
+
+class Gemm(Record, frozen=True):
+    """Matrix product: how close it gets to the datasheet.
+
+    ``compute_share`` of the dense peak of the format, ``memory_share`` of the datasheet
+    bandwidth, ``launch_s`` per kernel, ``min_rows`` the tile height below which fewer rows
+    cost the same, ``sharpness`` of the corner between the two roofs.
+    """
+
+    compute_share: Share
+    memory_share: Share
+    launch_s: Seconds
+    min_rows: Annotated[int, msgspec.Meta(ge=1)] = 1
+    sharpness: Sharpness = 4
+
+
+class DecodeAttention(Record, frozen=True):
+    """One query token per sequence against its KV cache."""
+
+    memory_share: Share
+    launch_s: Seconds
+    per_sequence_head_s: Seconds
+    sharpness: Sharpness = 2
+
+
+class PrefillAttention(Record, frozen=True):
+    """A chunk of prompt tokens against itself and what came before."""
+
+    compute_share: Share
+    launch_s: Seconds
+
+
+class Experts(Record, frozen=True):
+    """Grouped expert products of a mixture-of-experts layer."""
+
+    compute_share: Share
+    memory_share: Share
+    launch_s: Seconds
+    min_rows_per_expert: Annotated[int, msgspec.Meta(ge=1)] = 1
+    sharpness: Sharpness = 4
+
+
+class Elementwise(Record, frozen=True):
+    """Norms, rotary embedding, activation, residual: launches and traffic of a layer."""
+
+    launch_s: Seconds
+    launches_per_layer: Annotated[float, msgspec.Meta(ge=0)]
+    memory_share: Share
+
+
+class Collective(Record, frozen=True):
+    """All-reduce over the devices of one replica: alpha-beta model.
+
+    ``latency_s`` once, ``latency_per_doubling_s`` for each doubling of the group,
+    ``bandwidth_share`` of the link's datasheet rate per direction.
+    """
+
+    latency_s: Seconds
+    latency_per_doubling_s: Seconds
+    bandwidth_share: Share
+
+
+class Dequantise(Record, frozen=True):
+    """Unpacking quantised weights on CPU cores: not hidden behind the memory read.
+
+    ``weights_per_s_per_core`` by weight format.
+    """
+
+    weights_per_s_per_core: dict[str, Annotated[float, msgspec.Meta(gt=0)]]
+
+
+class PowerCurve(Record, frozen=True):
+    """Electrical power of a device over its TDP: ``base + memory x MBU + compute x MFU``.
+
+    Never above ``ceiling``.
+    """
+
+    base_share: Share
+    memory_share: Annotated[float, msgspec.Meta(ge=0)]
+    compute_share: Annotated[float, msgspec.Meta(ge=0)]
+    ceiling_share: Share = 1.0
+
+
+class Efficiency(Record, frozen=True):
+    """Constants of one device family under one kind of runtime.
+
+    Parameters
+    ----------
+    id
+        File name without ending.
+    measured_devices
+        Devices whose measurements were fitted; others inherit as ``extrapolated``.
+    gemm, experts
+        By compute format (``bf16``, ``fp8``, ``fp4``, ``int8``).
+    fallback_flops_per_s
+        Measured matrix rate of the family where devices publish no peak.
+    evidence
+        Best label a prediction from these constants may carry.
+    """
+
+    schema: Literal[1]
+    id: Slug
+    fitted: dt.date
+    evidence: Evidence
+    because: str
+    source: tuple[Source, ...]
+    measured_devices: tuple[Slug, ...]
+    gemm: dict[str, Gemm]
+    decode_attention: DecodeAttention
+    prefill_attention: PrefillAttention
+    elementwise: Elementwise
+    experts: dict[str, Experts] = {}
+    collective: Collective | None = None
+    dequantise: Dequantise | None = None
+    fallback_flops_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    host_per_step_s: Seconds = 0.0
+    power: PowerCurve | None = None
+    notes: str = ""
+
+
+class Family(Record, frozen=True):
+    """Which constants speak for which architectures under which engines.
+
+    ``own_family`` False: a stand-in from another family, so at best ``estimated``.
+    """
+
+    constants: Slug
+    architectures: tuple[Slug, ...]
+    engines: tuple[Slug, ...]
+    own_family: bool
+    because: str = ""
+
+
+class FamilyFile(Record, frozen=True):
+    """``hwprofiles/efficiency/families.toml``; the first matching row counts."""
+
+    schema: Literal[1]
+    family: tuple[Family, ...]
+
+
+class Width(Record, frozen=True):
+    """Half-width of a range: quantiles of |ln(measured / predicted)| on left-out groups.
+
+    ``device_classes`` empty: all.
+    """
+
+    metric: Literal["tpot", "ttft", "prefill", "throughput", "memory", "power"]
+    evidence: Evidence
+    q80: Annotated[float, msgspec.Meta(gt=0)]
+    q95: Annotated[float, msgspec.Meta(gt=0)]
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    groups: Annotated[int, msgspec.Meta(ge=0)]
+    because: str
+    device_classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.q95 < self.q80:
+            msg = f"q95 {self.q95} is below q80 {self.q80}"
+            raise ValueError(msg)
+
+
+class WidthFile(Record, frozen=True):
+    """``hwprofiles/efficiency/widths.toml``; the first matching row counts."""
+
+    schema: Literal[1]
+    fitted: dt.date
+    source: tuple[Source, ...]
+    width: tuple[Width, ...]

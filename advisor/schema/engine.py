@@ -1,0 +1,132 @@
+"""Weight formats and serving engines, as their documentation and measurements state them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+import msgspec
+
+from advisor.schema.device import DeviceClass
+from advisor.schema.fact import Fact, Record, Slug, Source, facts_of, require_sources
+
+PeakName = Literal["bf16", "fp8", "fp4", "int8", "fp32"]
+Bits = Annotated[float, msgspec.Meta(gt=0, le=32)]
+
+
+class WeightFormat(Record, frozen=True):
+    """How weights are stored and in which number format they are multiplied.
+
+    Parameters
+    ----------
+    bits_per_weight
+        Bits of one weight of a layer, scales included.
+    head_bits, embedding_bits
+        Bits of the output head and of the input embedding (a tied table uses head_bits).
+    compute
+        Datasheet peak the products run at.
+    gemm
+        Key of the efficiency constants.
+    peak_required
+        The device must publish the ``compute`` peak, else it can't run the format.
+    experts_only
+        Only expert weights use the format; the rest is bf16.
+    pad_expert_hidden_to
+        Expert width is padded to a multiple of this in memory.
+    """
+
+    id: Slug
+    name: str
+    bits_per_weight: Bits
+    head_bits: Bits
+    embedding_bits: Bits
+    compute: PeakName
+    gemm: str
+    source: str
+    aliases: tuple[str, ...] = ()
+    peak_required: bool = False
+    experts_only: bool = False
+    pad_expert_hidden_to: int = 1
+    gguf: bool = False
+    note: str = ""
+
+
+class FormatFile(Record, frozen=True):
+    """All weight formats, and the bytes of KV-cache formats."""
+
+    schema: Literal[1]
+    source: tuple[Source, ...]
+    format: tuple[WeightFormat, ...]
+    kv_bits: dict[str, Bits]
+
+    def __post_init__(self) -> None:
+        require_sources({f.id: f.source for f in self.format}, self.source)
+
+
+class MemoryRule(Record, frozen=True):
+    """How an engine divides device memory.
+
+    Parameters
+    ----------
+    kind
+        ``share-of-total``: the pool is ``share`` of physical memory minus everything else
+        (vLLM, SGLang). ``share-of-free``: ``share`` of what weights and workspace leave
+        (TensorRT-LLM). ``context-up-front``: the context of every slot is reserved at start
+        (llama.cpp and on-device runtimes).
+    share
+        By device class.
+    logits_bytes_per_vocab_entry
+        Sampler workspace per vocabulary entry, all rows of the profiling batch together.
+    workspace_bytes
+        Rest of the activation peak.
+    collective_bytes, base_bytes
+        Outside the tensor allocator: with and without communication between devices.
+    graph_bytes
+        Captured execution graphs counted against the pool.
+    """
+
+    kind: Literal["share-of-total", "share-of-free", "context-up-front"]
+    share: dict[DeviceClass, Fact]
+    logits_bytes_per_vocab_entry: Fact
+    workspace_bytes: Fact
+    base_bytes: Fact
+    collective_bytes: Fact | None = None
+    pipeline_bytes: Fact | None = None
+
+
+class Scheduler(Record, frozen=True):
+    """Limits of a step: tokens in all, sequences, and whether prompts run alone."""
+
+    max_step_tokens: Fact
+    max_sequences: Fact
+    prefill_alone: bool = False
+
+
+class Engine(Record, frozen=True):
+    """One serving engine at one version.
+
+    ``default_for`` lists the device classes it is the default of; ``formats`` the weight
+    formats it runs, preferred first: the first one the device has a peak for is the default.
+    """
+
+    schema: Literal[1]
+    id: Slug
+    name: str
+    version: str
+    date: dt.date
+    source: tuple[Source, ...]
+    device_classes: tuple[DeviceClass, ...]
+    formats: tuple[Slug, ...]
+    memory: MemoryRule
+    scheduler: Scheduler
+    aliases: tuple[str, ...] = ()
+    default_for: tuple[DeviceClass, ...] = ()
+    kv_format: str = "bf16"
+    kv_block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
+    host_per_step_s: Fact | None = None
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        named = {path: fact.source for path, fact in facts_of(self).items()}
+        named |= {f"memory.share.{k}": f.source for k, f in self.memory.share.items()}
+        require_sources(named, self.source)
