@@ -14,9 +14,7 @@ import numpy as np
 
 from advisor.calibration.kernel_fits import Kernel, Sample
 from advisor.calibration.kernel_models import (
-    ACTIVATION_BYTES,
     PEAK_OF,
-    RESULT_BYTES,
     SHARPNESS,
     WEIGHT_BYTES,
     Datasheet,
@@ -57,7 +55,6 @@ def experts_sample(rows: ExpertRows, weight_format: str, sheet: Datasheet) -> Sa
     routed, touched = busiest_device(tokens, top_k, experts, ep, mildest)
     weights = EXPERT_MATRICES * hidden * inner / tp
     moved = touched * weights * WEIGHT_BYTES[weight_format]
-    moved += routed * hidden * (ACTIVATION_BYTES[weight_format] + RESULT_BYTES)
     flops = 2.0 * weights / sheet.flops_per_s[PEAK_OF[weight_format]]
     inputs = (moved / sheet.bytes_per_s, routed * flops, touched * flops)
     group = shape_groups(hidden, inner, top_k, experts, tp, ep)

@@ -61,6 +61,7 @@ FAMILIES = (
     Family(
         "hopper",
         ("h100-sxm", "h200-sxm"),
+        notes="8-bit caches read at 0.64 of the bandwidth (vLLM) instead of 0.88.",
         engine_of={"gemm/fp8_block": "sglang", "experts/fp8": "trtllm"},
     ),
     Family("ampere", ("a100-sxm-80",), engine_of={"experts/w4a16": "none"}),
@@ -68,6 +69,7 @@ FAMILIES = (
     Family(
         "blackwell",
         ("b200", "b300", "gb200", "gb300"),
+        notes="One set for B200 and B300; apart, the fp4 compute share is 0.43 and 0.30 of peak.",
         engine_of={"gemm/fp8_block": "sglang", "experts/w4a16": "sglang"},
     ),
     Family(
@@ -246,8 +248,8 @@ class FamilyFit:
                 "for fp8, fp8_block and mxfp4_fp8; fp4 for fp4 (nvfp4); int8 for int8.",
                 "Elementwise: launches per layer and memory share are prototype values; the launch",
                 "is fitted to fp8 quantisation kernels where tables have them, else 2.2 us.",
-                "Bytes of an input activation: 2 for bf16, w4a16, w8a16 and mxfp4, 1 for fp8,",
-                "fp8_block, int8 and mxfp4_fp8, 0.5625 for fp4; results have 2 bytes.",
+                "Products move weights and 2 bytes per activation, experts the touched weights.",
+                "Attention: 16-bit cache; prefill on heads of 128.",
                 *([self.family.notes] if self.family.notes else []),
                 "Median errors, engine whose tables were used in brackets:",
                 *self.report,

@@ -13,6 +13,7 @@ from advisor.errors import MissingDataError
 from advisor.schema.device import Device
 from advisor.schema.efficiency import Efficiency, FamilyFile
 from advisor.schema.fact import Evidence
+from advisor.schema.text import Text
 
 _LISTING = "advisor catalogue hardware"
 
@@ -56,7 +57,7 @@ class FamilyChoice:
 
     efficiency: Efficiency
     evidence: Evidence
-    because: str
+    because: Text
 
 
 @cache
@@ -65,7 +66,8 @@ def _families() -> FamilyFile:
 
 
 @cache
-def _efficiency(family: str) -> Efficiency:
+def read_efficiency(family: str) -> Efficiency:
+    """Read the constants with this exact id."""
     return read_record(data_dir("hwprofiles/efficiency") / f"{family}.toml", Efficiency)
 
 
@@ -79,19 +81,44 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
     """
     for row in _families().family:
         if device.architecture in row.architectures and engine_id in row.engines:
-            constants = _efficiency(row.constants)
-            own = {device.id, *device.aliases} & set(constants.measured_devices)
-            if own and constants.evidence == "calibrated":
-                return FamilyChoice(constants, "calibrated", constants.because)
-            if row.own_family and constants.evidence == "calibrated":
-                because = f"constants of {', '.join(constants.measured_devices)}, same family"
-                return FamilyChoice(constants, "extrapolated", because)
-            return FamilyChoice(constants, "estimated", row.because or constants.because)
+            return _choice(device, read_efficiency(row.constants), row.own_family)
     engines = sorted(
-        {e for row in _families().family if device.architecture in row.architectures for e in row.engines}
+        {
+            e
+            for row in _families().family
+            if device.architecture in row.architectures
+            for e in row.engines
+        }
     )
-    msg = (
-        f"no efficiency constants for {device.name} ({device.architecture}) under {engine_id}"
-        + (f"; known engines there: {', '.join(engines)}" if engines else "")
+    msg = f"no efficiency constants for {device.name} ({device.architecture}) under {engine_id}" + (
+        f"; known engines there: {', '.join(engines)}" if engines else ""
     )
     raise MissingDataError(msg, suggestions=engines)
+
+
+def _choice(device: Device, constants: Efficiency, own_family: bool) -> FamilyChoice:
+    devices = ", ".join(constants.measured_devices)
+    if not own_family:
+        text = Text.of("because_stand_in", family=constants.id, architecture=device.architecture)
+        return FamilyChoice(constants, "estimated", text)
+    if constants.evidence != "calibrated":
+        return FamilyChoice(constants, "estimated", Text.of("because_class", family=constants.id))
+    if device.id in constants.measured_devices:
+        return FamilyChoice(constants, "calibrated", Text.of("because_calibrated", devices=devices))
+    return FamilyChoice(constants, "extrapolated", Text.of("because_extrapolated", devices=devices))
+
+
+def efficiency_ids() -> tuple[str, ...]:
+    """Return the ids of all sets of constants that a family row names, sorted."""
+    return tuple(sorted({row.constants for row in _families().family}))
+
+
+def check_families() -> list[str]:
+    """Return what is wrong with ``families.toml``: devices named that don't exist."""
+    known = set(device_ids())
+    problems = []
+    for name in efficiency_ids():
+        for device in read_efficiency(name).measured_devices:
+            if device not in known:
+                problems.append(f"efficiency/{name}.toml: no hardware {device!r}")
+    return problems

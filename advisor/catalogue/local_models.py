@@ -12,7 +12,9 @@ from advisor.schema.model import Model
 
 def is_local(name: str) -> bool:
     """Tell whether a model name is a path: it ends in .json or .gguf, or is a folder."""
-    return name.endswith((".json", ".gguf")) or (("/" in name or name == ".") and Path(name).is_dir())
+    return name.endswith((".json", ".gguf")) or (
+        ("/" in name or name == ".") and Path(name).is_dir()
+    )
 
 
 def get_any_model(name: str) -> tuple[Model, WeightFormat | None]:

@@ -6,9 +6,10 @@ import re
 from functools import cache
 from pathlib import Path
 
+from advisor.catalogue.api_prices import ApiSellers
 from advisor.catalogue.names import find
 from advisor.catalogue.paths import data_dir
-from advisor.catalogue.read import decode, read_text
+from advisor.catalogue.read import decode, read_record, read_text
 from advisor.errors import MissingDataError
 from advisor.schema.price import (
     ApiPrice,
@@ -63,6 +64,12 @@ def purchases(device_id: str) -> tuple[Purchase, ...]:
 def api_overrides() -> tuple[ApiPrice, ...]:
     """Return the API prices of sellers the price package lacks."""
     return tuple(row for file in _files_with(r"^\[\[api\]\]") for row in file.api)
+
+
+@cache
+def api_sellers() -> ApiSellers:
+    """Return which seller's price stands for a model when none is named."""
+    return read_record(data_dir("pricing") / "api-sellers.toml", ApiSellers)
 
 
 @cache

@@ -38,9 +38,9 @@ def read_text(path: Path, limit_bytes: int = MAX_FILE_BYTES) -> str:
 
 
 def line_of_field(text: str, field: str) -> int | None:
-    """Return the 1-based line that sets the last key of a dotted field path, if found.
+    r"""Return the 1-based line that sets the last key of a dotted field path, if found.
 
-    >>> line_of_field("a = 1\\n[memory]\\nkind = 2\\n", "memory.kind")
+    >>> line_of_field("a = 1\n[memory]\nkind = 2\n", "memory.kind")
     3
     """
     parts = [part for part in re.split(r"[.\[\]]", field) if part and not part.isdigit()]

@@ -28,7 +28,11 @@ def width(metric: str, evidence: Evidence, device_class: str) -> Width:
     """
     for row in width_file().width:
         classes = row.device_classes
-        if row.metric == metric and row.evidence == evidence and (not classes or device_class in classes):
+        if (
+            row.metric == metric
+            and row.evidence == evidence
+            and (not classes or device_class in classes)
+        ):
             return row
     msg = f"widths.toml has no row for {metric}, {evidence}, {device_class}"
     raise MissingDataError(msg)

@@ -123,9 +123,11 @@ def owned_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | Non
     value = hour(*base)
     spread = Spread()
     for index, (cheap, dear) in enumerate(ranges):
-        ends = [hour(*(end if i == index else b for i, b in enumerate(base))) for end in (cheap, dear)]
+        ends = [
+            hour(*(end if i == index else b for i, b in enumerate(base))) for end in (cheap, dear)
+        ]
         spread = spread + _spread_of(*ends)
-    because = Text.of("because_owned", price=base[0], date=str(row.date), kind=row.kind)
+    because = Text.of("because_owned", price=base[0], date=str(row.date))
     return estimate(value, spread, "estimated", because), row.date
 
 
@@ -159,8 +161,6 @@ def hourly_prices(
     warnings: list[Text] = []
     if usd_per_hour is not None:
         return HourlyPrices(given_rent(usd_per_hour), own, None, ())
-    if rent is None:
-        warnings.append(Text.of("warn_no_rent", device=device.name))
     if date is not None:
         age = (today - date).days
         if max_age_days is not None and age > max_age_days:

@@ -46,7 +46,9 @@ def check_context(setup: Setup, request: EstimateRequest) -> None:
             f"{wanted:,} tokens (isl {request.isl_tokens:,} + osl {request.osl_tokens:,}) exceed "
             f"the {limit:,}-token context of {setup.model.name}"
         )
-        raise InfeasibleError(msg, limit="context", suggestions=[f"--isl {limit - request.osl_tokens}"])
+        raise InfeasibleError(
+            msg, limit="context", suggestions=[f"--isl {limit - request.osl_tokens}"]
+        )
 
 
 def _candidates(setup: Setup, request: EstimateRequest) -> Iterator[Layout]:

@@ -39,35 +39,32 @@ def point(bench: Bench, load: LoadPoint, concurrency: float) -> Point:
     """Turn the load of one attention rank into figures of the whole deployment."""
     setup, profile = bench.setup, bench.profile
     ranks = bench.layout.replicas * bench.layout.dp
-    stable = bool(load.stable)
-    busy = min(1.0, concurrency / ranks) if concurrency < ranks else 1.0
+    if not bool(load.stable):
+        return Point(concurrency=concurrency, stable=False)
+    busy = min(1.0, concurrency / ranks)
     rate = float(load.requests_per_s) * ranks * busy
     label, because = setup.evidence, setup.because
-    rate_estimate = estimate(rate, bench.spread("throughput"), label, because)
-    output = estimate(rate * profile.osl_tokens, bench.spread("throughput"), label, because)
-    times: dict[str, Estimate | None] = {"ttft_s": None, "tpot_s": None, "e2e_s": None}
-    if stable:
-        ttft, tpot = float(load.ttft_s), float(load.tpot_s)
-        times = {
-            "ttft_s": estimate(ttft, bench.spread("ttft"), label, because),
-            "tpot_s": estimate(tpot, bench.spread("tpot"), label, because),
-            "e2e_s": estimate(
-                ttft + (profile.osl_tokens - 1) * tpot, bench.spread("tpot"), label, because
-            ),
-        }
-    power = _power(bench, load) if stable else None
-    joules = _joules(bench, power, rate_estimate) if power else None
+
+    def speed(value: float, metric: str) -> Estimate:
+        return estimate(value, bench.spread(metric), label, because)
+
+    ttft, tpot = float(load.ttft_s), float(load.tpot_s)
+    requests = speed(rate, "throughput")
+    power = _power(bench, load)
+    joules = _joules(power, requests) if power else None
     return Point(
         concurrency=concurrency,
-        stable=stable,
-        **times,
-        output_tok_per_s=output,
-        requests_per_s=rate_estimate,
+        stable=True,
+        ttft_s=speed(ttft, "ttft"),
+        tpot_s=speed(tpot, "tpot"),
+        e2e_s=speed(ttft + (profile.osl_tokens - 1) * tpot, "tpot"),
+        output_tok_per_s=speed(rate * profile.osl_tokens, "throughput"),
+        requests_per_s=requests,
         power_w=power,
         joules_per_request=joules,
         watt_hours_per_request=_scaled(joules, 1.0 / JOULES_PER_WH) if joules else None,
-        rented=_cost(bench, load, rate, bench.money.rented, None) if stable else None,
-        owned=_cost(bench, load, rate, bench.money.owned_capital, power) if stable else None,
+        rented=_cost(bench, load, rate, bench.money.rented, None),
+        owned=_cost(bench, load, rate, bench.money.owned_capital, power),
     )
 
 
@@ -107,7 +104,7 @@ def _power(bench: Bench, load: LoadPoint) -> Estimate | None:
     return estimate(total, Spread(row.q80, row.q95), setup.family.evidence, because)
 
 
-def _joules(bench: Bench, power: Estimate, rate: Estimate) -> Estimate:
+def _joules(power: Estimate, rate: Estimate) -> Estimate:
     spread = _spread(power) + _spread(rate)
     label = weakest(power.evidence, rate.evidence)
     return estimate(power.value / rate.value, spread, label, power.because)

@@ -50,21 +50,21 @@ class Cost:
 class Point:
     """One operating point of the whole deployment.
 
-    ``stable`` False: demand exceeds capacity; times are then absent (None).
+    ``stable`` False: demand exceeds capacity; no figure is then given (None).
     """
 
     concurrency: float
     stable: bool
-    ttft_s: Estimate | None
-    tpot_s: Estimate | None
-    e2e_s: Estimate | None
-    output_tok_per_s: Estimate
-    requests_per_s: Estimate
-    power_w: Estimate | None
-    joules_per_request: Estimate | None
-    watt_hours_per_request: Estimate | None
-    rented: Cost | None
-    owned: Cost | None
+    ttft_s: Estimate | None = None
+    tpot_s: Estimate | None = None
+    e2e_s: Estimate | None = None
+    output_tok_per_s: Estimate | None = None
+    requests_per_s: Estimate | None = None
+    power_w: Estimate | None = None
+    joules_per_request: Estimate | None = None
+    watt_hours_per_request: Estimate | None = None
+    rented: Cost | None = None
+    owned: Cost | None = None
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,20 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         asked=point(bench, asked, concurrency or float(asked.running) * deployment.ranks),
         best=point(bench, best, best_concurrency),
         under_slo=request.slo_ttft_s is not None or request.slo_tpot_s is not None,
-        defaults=(*setup.defaults, *layout_defaults, *load_defaults, *_length_defaults(request, site)),
+        defaults=(
+            *setup.defaults,
+            *layout_defaults,
+            *load_defaults,
+            *_length_defaults(request, site),
+        ),
         warnings=(*setup.warnings, *_queue_warning(plan, layout, concurrency), *money.warnings),
         data=_data(money),
     )
 
 
-def _deploy(setup: Setup, layout: Layout, plan: MemoryPlan, request: EstimateRequest) -> _Deployment:
+def _deploy(
+    setup: Setup, layout: Layout, plan: MemoryPlan, request: EstimateRequest
+) -> _Deployment:
     scheduler = setup.engine.scheduler
     profile = Profile(
         isl_tokens=float(request.isl_tokens),
@@ -165,9 +172,13 @@ def _no_point(loads: LoadPoint, request: EstimateRequest) -> InfeasibleError:
     ttft, tpot = float(np.min(loads.ttft_s)), float(np.min(loads.tpot_s))
     limits = []
     if request.slo_ttft_s is not None and ttft > request.slo_ttft_s:
-        limits.append(f"TTFT is {ttft * 1e3:.0f} ms at best, limit {request.slo_ttft_s * 1e3:.0f} ms")
+        limits.append(
+            f"TTFT is {ttft * 1e3:.0f} ms at best, limit {request.slo_ttft_s * 1e3:.0f} ms"
+        )
     if request.slo_tpot_s is not None and tpot > request.slo_tpot_s:
-        limits.append(f"TPOT is {tpot * 1e3:.1f} ms at best, limit {request.slo_tpot_s * 1e3:.1f} ms")
+        limits.append(
+            f"TPOT is {tpot * 1e3:.1f} ms at best, limit {request.slo_tpot_s * 1e3:.1f} ms"
+        )
     msg = "no operating point meets the SLO: " + "; ".join(limits or ["TTFT and TPOT together"])
     raise_to = [f"--slo-ttft-ms {ttft * 1e3:.0f}", f"--slo-tpot-ms {tpot * 1e3:.1f}"]
     return InfeasibleError(msg, limit="slo", suggestions=raise_to)
@@ -228,9 +239,7 @@ def _length_defaults(request: EstimateRequest, site: str) -> tuple[Text, ...]:
     return tuple(found)
 
 
-def _queue_warning(
-    plan: MemoryPlan, layout: Layout, concurrency: float | None
-) -> tuple[Text, ...]:
+def _queue_warning(plan: MemoryPlan, layout: Layout, concurrency: float | None) -> tuple[Text, ...]:
     room = plan.sequences * layout.replicas
     if concurrency is not None and concurrency > room:
         return (Text.of("warn_queue", asked=int(concurrency), room=room),)

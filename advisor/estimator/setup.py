@@ -108,7 +108,9 @@ def _shape(model: Model) -> Shape:
             f"device can be estimated; its API price: advisor catalogue prices {model.id}"
         )
         raise MissingDataError(msg)
-    msg = f"{model.name}: its dimensions are not in the catalogue ({model.notes or 'not published'})"
+    msg = (
+        f"{model.name}: its dimensions are not in the catalogue ({model.notes or 'not published'})"
+    )
     raise MissingDataError(f"{msg}; pass its config.json with --model")
 
 
@@ -181,16 +183,17 @@ def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
     )
 
 
-def _label(setup_family: FamilyChoice, weights: WeightFormat, shape: Shape) -> tuple[Evidence, Text]:
+def _label(
+    setup_family: FamilyChoice, weights: WeightFormat, shape: Shape
+) -> tuple[Evidence, Text]:
     constants = setup_family.efficiency
-    because = Text.of(f"because_{setup_family.evidence}", constants=setup_family.because)
     missing_gemm = weights.gemm not in constants.gemm
     routed = any(isinstance(layer.ffn, Moe) for layer in shape.layers)
     if routed and weights.gemm not in constants.experts:
         return "estimated", Text.of("because_no_experts", format=weights.id, family=constants.id)
     if missing_gemm and not routed:
         return "estimated", Text.of("because_no_format", format=weights.id, family=constants.id)
-    return setup_family.evidence, because
+    return setup_family.evidence, setup_family.because
 
 
 @lru_cache(maxsize=512)

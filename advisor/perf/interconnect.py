@@ -24,7 +24,7 @@ def all_reduce_s(
         return np.zeros_like(size)
     moved = 2.0 * (devices - 1) / devices * size
     alpha = constants.latency_s + constants.latency_per_doubling_s * np.log2(devices)
-    return moved / (constants.bandwidth_share * bytes_per_s) + alpha
+    return np.asarray(moved / (constants.bandwidth_share * bytes_per_s) + alpha)
 
 
 def all_to_all_s(
@@ -39,10 +39,12 @@ def all_to_all_s(
         return np.zeros_like(size)
     moved = (devices - 1) / devices * size
     alpha = constants.latency_s + constants.latency_per_doubling_s * np.log2(devices)
-    return moved / (constants.bandwidth_share * bytes_per_s) + alpha
+    return np.asarray(moved / (constants.bandwidth_share * bytes_per_s) + alpha)
 
 
-def send_s(message_bytes: ArrayLike, bytes_per_s: float, constants: Collective) -> NDArray[np.float64]:
+def send_s(
+    message_bytes: ArrayLike, bytes_per_s: float, constants: Collective
+) -> NDArray[np.float64]:
     """Hand activations to the next pipeline stage."""
     size = np.asarray(message_bytes, dtype=float)
     return size / (constants.bandwidth_share * bytes_per_s) + constants.latency_s

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from advisor.schema.fact import Evidence, worst_evidence
 from advisor.schema.text import Text
@@ -61,7 +62,7 @@ class Estimate:
     def __post_init__(self) -> None:
         ordered = (self.low95, self.low80, self.value, self.high80, self.high95)
         if math.isfinite(self.value) and not all(
-            a <= b * (1 + 1e-12) for a, b in zip(ordered, ordered[1:], strict=False)
+            a <= b * (1 + 1e-12) for a, b in pairwise(ordered)
         ):
             msg = f"range {ordered} is not in order"
             raise ValueError(msg)

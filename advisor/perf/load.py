@@ -51,7 +51,9 @@ class LoadPoint:
     stable: Array
 
 
-def _batch(profile: Profile, sequences: Array, chunks: ArrayLike, chunk: Array, steps: Array) -> Batch:
+def _batch(
+    profile: Profile, sequences: Array, chunks: ArrayLike, chunk: Array, steps: Array
+) -> Batch:
     mean_context = profile.isl_tokens + profile.osl_tokens / 2.0
     # A prompt cut into chunks attends, on average over its chunks, to half of what precedes.
     offset = (profile.isl_tokens - chunk) / 2.0
@@ -111,7 +113,9 @@ def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> L
     if profile.prefill_alone:
         service = steps.prompt_s + np.maximum(others, 0.0)
     lone = running <= 1.0
-    service = np.where(lone, steps.prompt_s + (0.0 if profile.prefill_alone else steps.decode_s), service)
+    service = np.where(
+        lone, steps.prompt_s + (0.0 if profile.prefill_alone else steps.decode_s), service
+    )
     cycle = service + (osl - 1.0) * tpot
     rate = running / cycle
     queued = np.maximum(clients - running, 0.0) / rate

@@ -31,7 +31,9 @@ def _expert_numbers(moe: Moe, hidden: int) -> int:
     return moe.experts * (3 if moe.gated else 2) * (moe.latent or hidden) * moe.expert_hidden
 
 
-def layer_bytes(layer: Layer, hidden: int, weights: WeightFormat, plain: WeightFormat) -> tuple[float, float]:
+def layer_bytes(
+    layer: Layer, hidden: int, weights: WeightFormat, plain: WeightFormat
+) -> tuple[float, float]:
     """Return (dense, expert) bytes of one layer of a group; norms and biases stay 16 bit."""
     dense = mixer_parameters(layer.mixer, hidden) + ffn_parameters(layer.ffn, hidden)
     experts = 0.0

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from advisor.schema.efficiency import DecodeAttention, Experts, Gemm, PrefillAttention
 
 Array = NDArray[np.float64]
+Number = float | Array
 
 
 def smooth_max(a: ArrayLike, b: ArrayLike, sharpness: int) -> Array:
@@ -38,30 +39,30 @@ def smooth_max(a: ArrayLike, b: ArrayLike, sharpness: int) -> Array:
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if sharpness == 1:
-        return x + y
+        return np.asarray(x + y)
     x, y = x * x, y * y
     if sharpness == 2:
-        return np.sqrt(x + y)
+        return np.asarray(np.sqrt(x + y))
     if sharpness == 4:
-        return np.sqrt(np.sqrt(x * x + y * y))
+        return np.asarray(np.sqrt(np.sqrt(x * x + y * y)))
     msg = f"sharpness must be 1, 2 or 4, got {sharpness}"
     raise ValueError(msg)
 
 
 def gemm_memory_s(moved_bytes: ArrayLike, bytes_per_s: float, constants: Gemm | Experts) -> Array:
     """Time to move a product's weights and activations, seconds."""
-    return np.asarray(moved_bytes, dtype=float) / (constants.memory_share * bytes_per_s)
+    return np.asarray(np.asarray(moved_bytes, dtype=float) / (constants.memory_share * bytes_per_s))
 
 
 def gemm_compute_s(
-    rows: ArrayLike, n: ArrayLike, k: ArrayLike, flops_per_s: float, constants: Gemm
+    rows: ArrayLike, n: Number, k: Number, flops_per_s: float, constants: Gemm
 ) -> Array:
     """Time to multiply ``rows x k`` by ``k x n`` at the compute roof, seconds.
 
     A tile of ``constants.min_rows`` rows costs the same however few of them are used.
     """
     padded = np.maximum(np.asarray(rows, dtype=float), constants.min_rows)
-    return 2.0 * padded * n * k / (constants.compute_share * flops_per_s)
+    return np.asarray(padded * (2.0 * n * k / (constants.compute_share * flops_per_s)))
 
 
 def gemm_s(memory_s: ArrayLike, compute_s: ArrayLike, constants: Gemm | Experts) -> Array:
@@ -71,7 +72,7 @@ def gemm_s(memory_s: ArrayLike, compute_s: ArrayLike, constants: Gemm | Experts)
 
 def decode_attention_s(
     sequences: ArrayLike,
-    kv_heads: ArrayLike,
+    kv_heads: Number,
     kv_bytes: ArrayLike,
     bytes_per_s: float,
     constants: DecodeAttention,
@@ -96,8 +97,8 @@ def decode_attention_s(
 
 def prefill_attention_s(
     attended_pairs: ArrayLike,
-    heads: ArrayLike,
-    qk_plus_v_dim: ArrayLike,
+    heads: Number,
+    qk_plus_v_dim: Number,
     flops_per_s: float,
     constants: PrefillAttention,
 ) -> Array:
@@ -107,12 +108,13 @@ def prefill_attention_s(
     dimension of the key product and of the value product
     (Dao, "FlashAttention-2", arXiv:2307.08691, section 2.2).
     """
-    flops = 2.0 * np.asarray(attended_pairs, dtype=float) * heads * qk_plus_v_dim
-    return flops / (constants.compute_share * flops_per_s) + constants.launch_s
+    per_pair_s = 2.0 * heads * qk_plus_v_dim / (constants.compute_share * flops_per_s)
+    pairs = np.asarray(attended_pairs, dtype=float)
+    return np.asarray(pairs * per_pair_s + constants.launch_s)
 
 
 def experts_touched(rows: ArrayLike, experts: int, top_k: int) -> Array:
-    """Expected number of distinct experts that ``rows`` tokens reach, dimensionless.
+    """Return the expected number of distinct experts that ``rows`` tokens reach.
 
     With independent uniform routing each expert is missed by one token with probability
     ``1 - top_k/experts``, so ``E (1 - (1 - k/E)^rows)``.
@@ -120,9 +122,10 @@ def experts_touched(rows: ArrayLike, experts: int, top_k: int) -> Array:
     >>> float(experts_touched(1, 128, 8))
     8.0
     """
-    miss = np.log1p(-top_k / experts) if top_k < experts else -np.inf
-    exponent = np.asarray(rows, dtype=float) * miss if top_k < experts else miss
-    return np.asarray(-experts * np.expm1(exponent) * np.ones_like(np.asarray(rows, dtype=float)))
+    tokens = np.asarray(rows, dtype=float)
+    if top_k >= experts:
+        return np.full_like(tokens, float(experts))
+    return np.asarray(-experts * np.expm1(tokens * np.log1p(-top_k / experts)), dtype=float)
 
 
 def experts_compute_s(
@@ -138,4 +141,4 @@ def experts_compute_s(
     """
     floor = np.asarray(touched, dtype=float) * constants.min_rows_per_expert
     padded = np.maximum(np.asarray(routed_rows, dtype=float), floor)
-    return padded * flops_per_row / (constants.compute_share * flops_per_s)
+    return np.asarray(padded * (flops_per_row / (constants.compute_share * flops_per_s)))

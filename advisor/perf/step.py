@@ -17,7 +17,7 @@ from advisor.errors import MissingDataError
 from advisor.perf import interconnect, roofline
 from advisor.perf.roofline import Array
 from advisor.perf.work import ACTIVATION_BYTES, AttentionRead, Exchange, ExpertBlock, Matmul, Work
-from advisor.schema.efficiency import Collective, Efficiency, Experts, Gemm
+from advisor.schema.efficiency import Collective, Efficiency, Experts, Gemm, PrefillAttention
 
 BOUNDS = ("memory", "compute", "network", "overhead")
 
@@ -60,6 +60,33 @@ class Chip:
             raise MissingDataError(msg)
         return self.peaks[name]
 
+    def peak_of(self, constants: Gemm | Experts | PrefillAttention, name: str) -> float:
+        """Return the peak some constants refer to: their own if published, else ``name``."""
+        own = self.peaks.get(constants.peak) if constants.peak else None
+        return self.peak(name) if own is None else own
+
+    @property
+    def read_bytes_per_s(self) -> float:
+        """Datasheet bandwidth, or what the cores in use or the unit can draw of it."""
+        e = self.efficiency
+        limits = [self.bytes_per_s]
+        if e.bytes_per_s_per_core and self.cores:
+            limits.append(e.bytes_per_s_per_core * self.cores)
+        if e.max_bytes_per_s:
+            limits.append(e.max_bytes_per_s)
+        return min(limits)
+
+    def unpack_s_per_weight(self, key: str) -> float:
+        """Time all cores together need to unpack one weight of a format, seconds."""
+        unpack = self.efficiency.dequantise
+        if unpack is None:
+            return 0.0
+        operations, fp32 = unpack.operations_per_weight.get(key), self.peaks.get("fp32")
+        if operations and fp32:
+            return operations / fp32
+        rate = unpack.weights_per_s_per_core.get(key)
+        return 1.0 / (rate * max(self.cores, 1)) if rate else 0.0
+
     def gemm(self, key: str) -> Gemm:
         """Return the product constants of a format, or the family's bf16 ones.
 
@@ -87,6 +114,7 @@ class Chip:
             memory_share=g.memory_share,
             launch_s=3 * g.launch_s,
             sharpness=g.sharpness,
+            peak=g.peak,
         )
 
     def collective(self) -> tuple[Collective, float]:
@@ -225,9 +253,10 @@ def attended_pairs(chunk: ArrayLike, offset: ArrayLike, reach: float) -> Array:
     """
     c, o = np.asarray(chunk, dtype=float), np.asarray(offset, dtype=float)
     if np.isinf(reach):
-        return c * o + c * (c + 1.0) / 2.0
+        return np.asarray(c * o + c * (c + 1.0) / 2.0)
     growing = np.clip(reach - o, 0.0, c)
-    return growing * o + growing * (growing + 1.0) / 2.0 + (c - growing) * reach
+    whole = growing * o + growing * (growing + 1.0) / 2.0
+    return np.asarray(whole + (c - growing) * reach)
 
 
 class StepModel:
@@ -269,22 +298,28 @@ class StepModel:
             operator(counts, result)
         self._states(counts, result)
         self._elementwise(counts, result)
+        self._launching(result)
         host = self.chip.host_per_step_s + self.chip.efficiency.host_per_step_s
         if host:
             result.add_bound("host", np.asarray(host), "overhead")
         return result
 
+    def _launching(self, result: StepTime) -> None:
+        per_layer = self.chip.efficiency.host_per_layer_s
+        if per_layer:
+            waiting = np.maximum(self.work.layers * per_layer - result.seconds, 0.0)
+            result.add_bound("launching", waiting, "overhead")
+
     def _matmul(self, m: Matmul) -> Callable[[_Counts, StepTime], None]:
         chip, constants = self.chip, self.chip.gemm(m.gemm)
-        peak = chip.peak(m.peak)
-        unpack = chip.efficiency.dequantise
-        rate = unpack.weights_per_s_per_core.get(m.gemm) if unpack else None
-        unpack_s = m.n * m.k / (rate * max(chip.cores, 1)) if rate else 0.0
+        peak = chip.peak_of(constants, m.peak)
+        bytes_per_s = chip.read_bytes_per_s
+        unpack_s = m.n * m.k * chip.unpack_s_per_weight(m.gemm)
 
         def run(counts: _Counts, result: StepTime) -> None:
             rows = counts.emitting if m.rows == "emitting" else counts.tokens
             moved = m.weight_bytes + rows * (m.n + m.k) * ACTIVATION_BYTES
-            memory = roofline.gemm_memory_s(moved, chip.bytes_per_s, constants)
+            memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
             compute = roofline.gemm_compute_s(rows, m.n, m.k, peak, constants)
             used = m.count * (rows > 0)
             total = roofline.gemm_s(memory, compute, constants) + unpack_s
@@ -295,8 +330,9 @@ class StepModel:
         return run
 
     def _attention(self, a: AttentionRead) -> Callable[[_Counts, StepTime], None]:
-        chip, e = self.chip, self.chip.efficiency
-        peak = chip.peak("bf16")
+        e = self.chip.efficiency
+        peak = self.chip.peak_of(e.prefill_attention, "bf16")
+        bytes_per_s = self.chip.read_bytes_per_s
 
         def run(counts: _Counts, result: StepTime) -> None:
             reach = np.minimum(counts.context, a.reach_tokens)
@@ -307,11 +343,16 @@ class StepModel:
                 pairs, a.heads, a.decode_dim, peak, e.prefill_attention
             )
             memory = roofline.decode_attention_s(
-                counts.sequences, a.kv_heads, kv_bytes, chip.bytes_per_s, e.decode_attention
+                counts.sequences, a.kv_heads, kv_bytes, bytes_per_s, e.decode_attention
             )
             total = np.maximum(memory, compute)
-            roof = kv_bytes / (e.decode_attention.memory_share * chip.bytes_per_s)
-            result.add(f"{a.name} decode", used * total, used * roof, used * (compute - e.prefill_attention.launch_s))
+            roof = kv_bytes / (e.decode_attention.memory_share * bytes_per_s)
+            result.add(
+                f"{a.name} decode",
+                used * total,
+                used * roof,
+                used * (compute - e.prefill_attention.launch_s),
+            )
             self._prefill(a, counts, result, peak)
             result.flops = result.flops + a.count * 2.0 * pairs * a.heads * a.decode_dim
             result.moved_bytes = result.moved_bytes + a.count * kv_bytes
@@ -330,22 +371,24 @@ class StepModel:
 
     def _experts(self, block: ExpertBlock) -> Callable[[_Counts, StepTime], None]:
         chip, constants = self.chip, self.chip.experts(block.gemm)
-        peak = chip.peak(block.peak)
+        peak = chip.peak_of(constants, block.peak)
+        bytes_per_s = chip.read_bytes_per_s
+        # A row of an expert costs two operations per weight.
+        unpack_s_per_expert = block.flops_per_row / 2.0 * chip.unpack_s_per_weight(block.gemm)
 
         def run(counts: _Counts, result: StepTime) -> None:
             gathered = counts.tokens * block.spread
             routed = gathered * block.top_k / block.groups
-            touched = (
-                roofline.experts_touched(gathered, block.experts, block.top_k) / block.groups
-            )
+            touched = roofline.experts_touched(gathered, block.experts, block.top_k) / block.groups
             moved = touched * block.bytes_per_expert
-            memory = roofline.gemm_memory_s(moved, chip.bytes_per_s, constants)
+            memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
             compute = roofline.experts_compute_s(
                 routed, touched, block.flops_per_row, peak, constants
             )
             used = block.count * (counts.tokens > 0)
-            total = roofline.gemm_s(memory, compute, constants)
-            result.add(block.name, used * total, used * memory, used * compute)
+            unpack = touched * unpack_s_per_expert
+            total = roofline.gemm_s(memory, compute, constants) + unpack
+            result.add(block.name, used * total, used * memory, used * (compute + unpack))
             result.flops = result.flops + used * routed * block.flops_per_row
             result.moved_bytes = result.moved_bytes + used * moved
 
@@ -371,11 +414,12 @@ class StepModel:
         for s in self.work.states:
             moved = 2.0 * s.state_bytes * (counts.sequences + counts.chunks)
             flops = counts.tokens * s.flops_per_token
-            memory = moved / (share * self.chip.bytes_per_s)
+            memory = moved / (share * self.chip.read_bytes_per_s)
             constants = self.chip.efficiency.prefill_attention
-            compute = flops / (constants.compute_share * self.chip.peak("bf16"))
+            peak = self.chip.peak_of(constants, "bf16")
+            compute = flops / (constants.compute_share * peak)
             launch = constants.launch_s * (counts.tokens > 0)
-            total = s.count * (np.maximum(memory, compute) + launch)
+            total = np.asarray(s.count * (np.maximum(memory, compute) + launch))
             result.add(s.name, total, s.count * memory, s.count * compute)
             result.flops = result.flops + s.count * flops
             result.moved_bytes = result.moved_bytes + s.count * moved
@@ -383,7 +427,7 @@ class StepModel:
     def _elementwise(self, counts: _Counts, result: StepTime) -> None:
         e = self.chip.efficiency.elementwise
         moved = counts.tokens * self.work.elementwise_bytes_per_token
-        memory = moved / (e.memory_share * self.chip.bytes_per_s)
+        memory = moved / (e.memory_share * self.chip.read_bytes_per_s)
         launches = self.work.layers * e.launches_per_layer * e.launch_s * (counts.tokens > 0)
         result.add("elementwise", memory + launches, memory, 0.0)
         result.moved_bytes = result.moved_bytes + moved

@@ -126,7 +126,9 @@ def dense_format(weights: WeightFormat, plain: WeightFormat) -> WeightFormat:
     return plain if weights.experts_only else weights
 
 
-def _matmul(ctx: _Context, name: str, n: float, k: float, count: float, rows: Rows = "tokens") -> Matmul:
+def _matmul(
+    ctx: _Context, name: str, n: float, k: float, count: float, rows: Rows = "tokens"
+) -> Matmul:
     f = ctx.dense
     return Matmul(name, n, k, count, f.bits_per_weight, f.gemm, f.compute, rows)
 
@@ -319,8 +321,14 @@ def build_work(
         per_token = 8.0 * shape.hidden + 3.0 * _ffn_width(layer) / layout.tp
         traffic += layer.count * per_token * ACTIVATION_BYTES
     head = Matmul(
-        "lm_head", shape.vocab / layout.tp, shape.hidden, 1, weights.head_bits, plain.gemm
-        if weights.head_bits == plain.bits_per_weight else weights.gemm, plain.compute, "emitting"
+        "lm_head",
+        shape.vocab / layout.tp,
+        shape.hidden,
+        1,
+        weights.head_bits,
+        plain.gemm if weights.head_bits == plain.bits_per_weight else weights.gemm,
+        plain.compute,
+        "emitting",
     )
     return Work(
         matmuls=(*matmuls, head),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from advisor.schema.engine import PeakName
 from advisor.schema.fact import Evidence, Record, Slug, Source
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1.2)]
@@ -19,7 +20,9 @@ class Gemm(Record, frozen=True):
 
     ``compute_share`` of the dense peak of the format, ``memory_share`` of the datasheet
     bandwidth, ``launch_s`` per kernel, ``min_rows`` the tile height below which fewer rows
-    cost the same, ``sharpness`` of the corner between the two roofs.
+    cost the same, ``sharpness`` of the corner between the two roofs. ``peak`` is the datasheet
+    peak the kernels run at where it isn't the weight format's (integer products of quantised
+    weights, float32 arithmetic of a CPU); a device that doesn't publish it takes the format's.
     """
 
     compute_share: Share
@@ -27,6 +30,7 @@ class Gemm(Record, frozen=True):
     launch_s: Seconds
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
+    peak: PeakName | None = None
 
 
 class DecodeAttention(Record, frozen=True):
@@ -39,20 +43,25 @@ class DecodeAttention(Record, frozen=True):
 
 
 class PrefillAttention(Record, frozen=True):
-    """A chunk of prompt tokens against itself and what came before."""
+    """A chunk of prompt tokens against itself and what came before.
+
+    ``compute_share`` is of the bf16 peak, or of ``peak`` where the device publishes it.
+    """
 
     compute_share: Share
     launch_s: Seconds
+    peak: PeakName | None = None
 
 
 class Experts(Record, frozen=True):
-    """Grouped expert products of a mixture-of-experts layer."""
+    """Grouped expert products of a mixture-of-experts layer; ``peak`` as in `Gemm`."""
 
     compute_share: Share
     memory_share: Share
     launch_s: Seconds
     min_rows_per_expert: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
+    peak: PeakName | None = None
 
 
 class Elementwise(Record, frozen=True):
@@ -78,10 +87,13 @@ class Collective(Record, frozen=True):
 class Dequantise(Record, frozen=True):
     """Unpacking quantised weights on CPU cores: not hidden behind the memory read.
 
-    ``weights_per_s_per_core`` by weight format.
+    By weight format. ``operations_per_weight`` counts float32 operations of the datasheet peak,
+    so that wider and faster cores unpack faster; ``weights_per_s_per_core`` serves processors
+    that publish no such peak.
     """
 
     weights_per_s_per_core: dict[str, Annotated[float, msgspec.Meta(gt=0)]]
+    operations_per_weight: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
 
 
 class PowerCurve(Record, frozen=True):
@@ -109,6 +121,15 @@ class Efficiency(Record, frozen=True):
         By compute format (``bf16``, ``fp8``, ``fp4``, ``int8``).
     fallback_flops_per_s
         Measured matrix rate of the family where devices publish no peak.
+    host_per_step_s
+        Host time per step that nothing hides.
+    host_per_layer_s
+        Host time to launch one layer's kernels. The device runs meanwhile, so a step lasts at
+        least ``layers x host_per_layer_s`` (eager execution, one sequence).
+    bytes_per_s_per_core
+        What one CPU core can read; fewer threads than it takes to saturate memory see less.
+    max_bytes_per_s
+        What the unit (an NPU of a larger chip) can read however wide the memory is.
     evidence
         Best label a prediction from these constants may carry.
     """
@@ -124,11 +145,14 @@ class Efficiency(Record, frozen=True):
     decode_attention: DecodeAttention
     prefill_attention: PrefillAttention
     elementwise: Elementwise
-    experts: dict[str, Experts] = {}
+    experts: dict[str, Experts] = msgspec.field(default_factory=dict)
     collective: Collective | None = None
     dequantise: Dequantise | None = None
     fallback_flops_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     host_per_step_s: Seconds = 0.0
+    host_per_layer_s: Seconds = 0.0
+    bytes_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    max_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     power: PowerCurve | None = None
     notes: str = ""
 

@@ -13,7 +13,8 @@ FactGrade = Literal["published", "derived", "assumed"]
 EVIDENCE_ORDER: tuple[Evidence, ...] = (
     "exact",
     "measured",
-    "calibrated", "extrapolated",
+    "calibrated",
+    "extrapolated",
     "estimated",
 )
 """Strongest first; ``exact`` is counted from published dimensions, not predicted."""

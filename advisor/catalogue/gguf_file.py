@@ -1,0 +1,411 @@
+"""Models described by a GGUF file: shape from its metadata, format from its tensors.
+
+Sources: the GGUF specification (ggml repository, ``docs/gguf.md``) for keys and layout;
+llama.cpp for the meaning of tensor names and for which layers of a family have a window.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from advisor.errors import InvalidFileError
+from advisor.schema.engine import WeightFormat
+from advisor.schema.fact import Fact, Source
+from advisor.schema.model import Attention, Layer, Linear, Mla, Mlp, Model, Moe, Parameters, Shape
+
+MAX_LAYERS = 10_000
+MAX_SIZE = 1_000_000_000
+_READ_ERRORS = (ValueError, IndexError, KeyError, TypeError, ArithmeticError, OSError, struct.error)
+
+_NEVER = dict.fromkeys(
+    [
+        "chatglm",
+        "command-r",
+        "deepseek2",
+        "gemma",
+        "glm4",
+        "glm4moe",
+        "granite",
+        "granitemoe",
+        "internlm2",
+        "llama",
+        "minicpm",
+        "minimax-m2",
+        "mistral3",
+        "olmoe",
+        "phi3",
+        "qwen2",
+        "qwen2moe",
+        "qwen2vl",
+        "qwen3",
+        "qwen35",
+        "qwen35moe",
+        "qwen3moe",
+        "qwen3next",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "smollm3",
+        "stablelm",
+    ],
+    0,
+)
+ARCHITECTURES = _NEVER | {"gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "gemma3": 6}
+"""Supported architectures; all layers but every n-th have the window the file states."""
+
+_DELTANET = ("qwen3next", "qwen35", "qwen35moe")
+_BLOCK = re.compile(r"^blk\.(\d{1,5})\.(.+)$")
+_MATRIX = re.compile(
+    r"^(attn_(q|k|v|qkv|output|gate|q_a|q_b|kv_a_mqa|kv_b|k_b|v_b)"
+    r"|ffn_(gate|up|down|gate_up)(\.\d+|_exps|_shexp)?|ffn_gate_inp)\.weight$"
+    r"|^ssm_"  # a linear layer's own formula counts its small vectors too
+)
+_GEMM = (
+    ("bf16", ("F16", "BF16", "F32")),
+    ("q8_0", ("Q8_",)),
+    ("q6_k", ("Q6_",)),
+    ("q5_k", ("Q5_",)),
+    ("q4_0", ("Q4_0", "Q4_1")),
+    ("q4_k", ("Q4_K", "IQ4_")),
+    ("q3_k", ("Q3_", "IQ3_")),
+    ("q2_k", ("Q2_", "IQ2_", "IQ1_", "TQ")),
+    ("mxfp4", ("MXFP4",)),
+)
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """Name, type and exact size of one tensor."""
+
+    name: str
+    kind: str
+    elements: int
+    bytes: int
+
+
+class _File:
+    """Metadata and tensors of a file; every error names the file and the key."""
+
+    def __init__(self, path: Path, fields: dict[str, Any], tensors: tuple[_Tensor, ...]) -> None:
+        self.path, self.fields, self.tensors = path, fields, tensors
+        self.architecture = self.text("general.architecture")
+        if self.architecture not in ARCHITECTURES:
+            known = ", ".join(sorted(ARCHITECTURES))
+            what = f"{self.architecture!r} is not supported; supported: {known}"
+            raise self.error("general.architecture", what)
+
+    def error(self, key: str, what: str) -> InvalidFileError:
+        """Return the error of a key."""
+        return InvalidFileError(f"{self.path}: {key}: {what}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return a string; it must be there unless there is a default."""
+        value = self.fields.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(key, "missing" if value is None else f"must be text, got {value!r}")
+        return value
+
+    def optional(self, key: str, layer: int = 0, low: int = 0, high: int = MAX_SIZE) -> int | None:
+        """Return an integer of the architecture (of one layer if it is a list), or None."""
+        full = f"{self.architecture}.{key}"
+        value = self.fields.get(full)
+        if isinstance(value, list):
+            if layer >= len(value):
+                raise self.error(full, f"has {len(value)} entries, but layer {layer} needs one")
+            value = value[layer]
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.error(full, f"must be an integer from {low} to {high}, got {value!r:.40}")
+        return value
+
+    def size(self, key: str, layer: int = 0, high: int = MAX_SIZE) -> int:
+        """Return a positive integer that must be there."""
+        value = self.optional(key, layer, 1, high)
+        if value is None:
+            raise self.error(f"{self.architecture}.{key}", "missing; must be a positive integer")
+        return value
+
+    def tensor(self, name: str) -> _Tensor | None:
+        """Return a tensor by name."""
+        return next((t for t in self.tensors if t.name == name), None)
+
+
+def _open(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
+    """Read header and tensor directory of one file with the ``gguf`` package.
+
+    Raises
+    ------
+    InvalidFileError
+        If the package is missing, or the file is no GGUF, truncated or inconsistent.
+    """
+    try:
+        from gguf import GGUFReader
+    except ImportError as error:
+        msg = f"{path}: reading GGUF files needs the gguf package: pip install gguf"
+        raise InvalidFileError(msg) from error
+
+    class Reader(GGUFReader):
+        """Refuses to read past the end, where the base class would loop over empty slices."""
+
+        def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
+            found = super()._get(offset, dtype, count, override_order)
+            if len(found) != int(count):
+                msg = f"file ends at byte {len(self.data)}, inside data at byte {offset}"
+                raise ValueError(msg)
+            return found
+
+    try:
+        reader = Reader(path)
+        fields = {name: f.contents() for name, f in reader.fields.items() if "token" not in name}
+        tensors = tuple(
+            _Tensor(t.name, t.tensor_type.name, int(t.n_elements), int(t.n_bytes))
+            for t in reader.tensors
+        )
+    except _READ_ERRORS as error:
+        msg = f"{path}: not a readable GGUF file: {str(error) or type(error).__name__}"
+        raise InvalidFileError(msg) from error
+    return fields, tensors
+
+
+def _read(path: Path) -> _File:
+    """Read a file, and the other parts of it if it was split."""
+    fields, tensors = _open(path)
+    parts = fields.get("split.count", 1)
+    named = re.search(r"-\d{5}-of-(\d{5})\.gguf$", path.name)
+    if isinstance(parts, int) and parts > 1 and named:
+        names = [
+            f"{path.name[: named.start()]}-{i:05}-of-{parts:05}.gguf" for i in range(1, parts + 1)
+        ]
+        opened = [_open(path.with_name(name)) for name in names]
+        fields, tensors = opened[0][0], tuple(t for _, part in opened for t in part)
+    elif parts != 1 and parts != 0:
+        msg = f"{path}: split.count: {parts!r} parts, so the name must end in -00001-of-0000N.gguf"
+        raise InvalidFileError(msg)
+    return _File(path, fields, tensors)
+
+
+def _window(f: _File, layer: int) -> int | None:
+    """Return how far a layer looks back, by the stated pattern or the family's."""
+    window, period = f.optional("attention.sliding_window"), ARCHITECTURES[f.architecture]
+    stated = f.fields.get(f"{f.architecture}.attention.sliding_window_pattern")
+    if isinstance(stated, list) and layer < len(stated):
+        return window or None if stated[layer] else None
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        period = stated
+    return window or None if period > 0 and (layer + 1) % period else None
+
+
+def _attention(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Attention:
+    """Return softmax attention; queries twice as wide as stated carry an output gate."""
+    hidden, heads = f.size("embedding_length"), f.size("attention.head_count", layer)
+    kv_heads = f.optional("attention.head_count_kv", layer, low=1) or heads
+    dim = f.optional("attention.key_length", low=1) or max(hidden // heads, 1)
+    values = f.optional("attention.value_length", low=1) or dim
+    if heads % kv_heads:
+        key = f"{f.architecture}.attention.head_count_kv"
+        raise f.error(key, f"{kv_heads} must divide head_count ({heads})")
+    queries = tensors.get("attn_q.weight")
+    return Attention(
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=dim,
+        v_head_dim=values if values != dim else None,
+        window_tokens=_window(f, layer),
+        gated_output=queries is not None and queries.elements == 2 * hidden * heads * dim,
+    )
+
+
+def _latent(f: _File) -> Mla:
+    """Return latent attention; newer files state the widths under names ending in _mla."""
+    rope = f.size("rope.dimension_count")
+    key = "key_length_mla" if f.optional("attention.key_length_mla") else "key_length"
+    value = "value_length_mla" if f.optional("attention.value_length_mla") else "value_length"
+    width = f.size(f"attention.{key}")
+    if width <= rope:
+        raise f.error(f"{f.architecture}.attention.{key}", f"must exceed {rope} rotary dimensions")
+    return Mla(
+        heads=f.size("attention.head_count"),
+        kv_lora_rank=f.size("attention.kv_lora_rank"),
+        qk_rope_dim=rope,
+        qk_nope_dim=width - rope,
+        v_head_dim=f.size(f"attention.{value}"),
+        q_lora_rank=f.optional("attention.q_lora_rank") or None,
+    )
+
+
+def _deltanet(f: _File) -> Linear:
+    """Return a Gated DeltaNet layer of Qwen3-Next or Qwen3.5."""
+    heads, inner = f.size("ssm.time_step_rank"), f.size("ssm.inner_size")
+    if inner % heads:
+        raise f.error(f"{f.architecture}.ssm.inner_size", f"must be a multiple of {heads} heads")
+    return Linear(
+        variant="gated-deltanet",
+        key_heads=f.size("ssm.group_count"),
+        key_dim=f.size("ssm.state_size"),
+        value_heads=heads,
+        value_dim=inner // heads,
+        conv_width=f.size("ssm.conv_kernel"),
+    )
+
+
+def _block(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Mlp | Moe:
+    """Return the feed-forward block: experts where the layer has a router."""
+    hidden = f.size("embedding_length")
+    if "ffn_gate_inp.weight" not in tensors:
+        width = f.size("feed_forward_length", layer)
+        up = tensors.get("ffn_up.weight")
+        # some families store gate and up as one tensor
+        fused = up is not None and up.elements == 2 * hidden * width
+        return Mlp(hidden=width, gated=fused or "ffn_gate.weight" in tensors)
+    experts = f.size("expert_count")
+    stated = f.optional("expert_feed_forward_length", layer, low=1)
+    width = stated or f.size("feed_forward_length", layer)
+    up = tensors.get("ffn_up_shexp.weight")
+    shared = f.optional("expert_shared_count") or 1 if up else 0
+    of_shared = up.elements // hidden // shared if up else width
+    return Moe(
+        experts=experts,
+        top_k=f.size("expert_used_count", high=experts),
+        expert_hidden=width,
+        shared_experts=shared,
+        shared_hidden=of_shared if of_shared != width else None,
+    )
+
+
+def _layer(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Layer:
+    """Return one layer; what its blocks don't account for is counted from the tensors."""
+    if not tensors:
+        raise f.error(f"blk.{layer}", "no tensors (one part of a split file?)")
+    mixer: Attention | Mla | Linear
+    if f.optional("attention.kv_lora_rank"):
+        mixer = _latent(f)
+    elif f.architecture in _DELTANET and "ssm_out.weight" in tensors:
+        mixer = _deltanet(f)
+    else:
+        mixer = _attention(f, layer, tensors)
+    other = sum(t.elements for name, t in tensors.items() if not _MATRIX.match(name))
+    return Layer(count=1, mixer=mixer, ffn=_block(f, layer, tensors), other_parameters=other)
+
+
+def _bits(tensors: Iterable[_Tensor]) -> float:
+    """Return the average bits of one element, block scales included."""
+    found = list(tensors)
+    return 8 * sum(t.bytes for t in found) / max(sum(t.elements for t in found), 1)
+
+
+def _shape(f: _File, blocks: dict[int, dict[str, _Tensor]], table: _Tensor) -> Shape:
+    """Return the dimensions, equal layers grouped in order of first appearance."""
+    hidden = f.size("embedding_length")
+    if table.elements == 0 or table.elements % hidden:
+        raise f.error(table.name, f"{table.elements} elements are no multiple of {hidden}")
+    groups: dict[Layer, int] = {}
+    for index in range(_text_layers(f)):
+        layer = _layer(f, index, blocks.get(index, {}))
+        groups[layer] = groups.get(layer, 0) + 1
+    tables = ("token_embd.weight", "output.weight")
+    outside = (t for t in f.tensors if not _BLOCK.match(t.name) and t.name not in tables)
+    return Shape(
+        hidden=hidden,
+        vocab=table.elements // hidden,
+        tied_embeddings=f.tensor("output.weight") is None,
+        layers=tuple(msgspec.structs.replace(g, count=n) for g, n in groups.items()),
+        source="file",
+        other_parameters=sum(t.elements for t in outside),
+    )
+
+
+def _text_layers(f: _File) -> int:
+    """Return the number of layers without those that only predict further tokens."""
+    count = f.size("block_count", high=MAX_LAYERS)
+    return max(count - (f.optional("nextn_predict_layers") or 0), 1)
+
+
+def _format(f: _File, blocks: Iterable[_Tensor], table: _Tensor) -> WeightFormat:
+    """Return the weight format with the exact average bits of the file's tensors."""
+    from gguf import LlamaFileType
+
+    found = list(blocks)
+    sizes: Counter[str] = Counter()
+    for t in found:
+        sizes[t.kind] += t.elements
+    dominant = sizes.most_common(1)[0][0]
+    gemm = next((key for key, starts in _GEMM if dominant.startswith(starts)), None)
+    if gemm is None:
+        raise f.error("tensor type", f"{dominant} has no efficiency constants")
+    stated = f.fields.get("general.file_type")
+    names = {int(t): re.sub("^(MOSTLY|ALL)_", "", t.name) for t in LlamaFileType}
+    recipe = names.get(stated, dominant) if isinstance(stated, int) else dominant
+    head = f.tensor("output.weight") or table
+    stored = sum(t.bytes for t in f.tensors)
+    return WeightFormat(
+        id=f"gguf-{recipe.lower()}",
+        name=f"GGUF {recipe} as in {f.path.name}",
+        bits_per_weight=_bits(found),
+        head_bits=_bits([head]),
+        embedding_bits=_bits([table]),
+        compute="bf16",
+        gemm=gemm,
+        source="file",
+        gguf=True,
+        note=f"average over the layers' tensors; all tensors take {stored} bytes",
+    )
+
+
+def read_gguf(path: Path) -> tuple[Model, WeightFormat]:
+    """Read a model and its weight format from a GGUF file.
+
+    Parameters
+    ----------
+    path
+        The file, or the first part of a split one.
+
+    Returns
+    -------
+    tuple
+        The model, its total counted from the tensors, and the format they are stored in.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is broken, its architecture is not supported, or a key or tensor is
+        missing or out of range; the message names it.
+    """
+    f = _read(path)
+    table = f.tensor("token_embd.weight")
+    if table is None:
+        raise f.error("token_embd.weight", "missing tensor")
+    blocks: dict[int, dict[str, _Tensor]] = {}
+    for t in f.tensors:
+        if found := _BLOCK.match(t.name):
+            blocks.setdefault(int(found[1]), {})[found[2]] = t
+    shape = _shape(f, blocks, table)
+    layers = _text_layers(f)
+    further = sum(t.elements for i, b in blocks.items() if i >= layers for t in b.values())
+    total = sum(t.elements for t in f.tensors)
+    text = [t for i, b in blocks.items() if i < layers for t in b.values()]
+    model = Model(
+        schema=1,
+        id=re.sub(r"[^a-z0-9.+_-]+", "-", path.stem.lower()).strip("-._+") or "model",
+        name=f.text("general.name", path.stem),
+        family=f.architecture,
+        developer=f.text("general.organization", "unknown"),
+        licence=f.text("general.license", ""),
+        open_weights=True,
+        source=(Source(id="file", title=f"file {path.name}", accessed=dt.date.today()),),
+        max_context_tokens=f.optional("context_length", low=1),
+        parameters=Parameters(
+            total=Fact(value=total, source="file"),
+            not_in_text_model=Fact(value=further, source="file") if further else None,
+        ),
+        shape=shape,
+    )
+    return model, _format(f, text, table)

@@ -1,0 +1,32 @@
+"""Published benchmark scores by model; unknown stays unknown."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from advisor.catalogue.models import model_names
+from advisor.catalogue.names import find, normalise
+from advisor.catalogue.paths import data_dir
+from advisor.catalogue.read import read_record
+from advisor.schema.price import QualityFile
+
+_LISTING = "advisor catalogue quality"
+
+
+def score_ids() -> tuple[str, ...]:
+    """Return the ids of all scored systems, sorted."""
+    return tuple(sorted(path.stem for path in data_dir("quality").glob("*.toml")))
+
+
+@cache
+def read_scores(model_id: str) -> QualityFile:
+    """Read the scores of the system with this exact id."""
+    return read_record(data_dir("quality") / f"{model_id}.toml", QualityFile)
+
+
+def get_scores(name: str) -> QualityFile:
+    """Return the scores of a system by id or model alias; unknown names raise UnknownNameError."""
+    known = {entry: entry for entry in score_ids()}
+    alias = model_names().get(normalise(name))
+    wanted = alias if alias in known else name
+    return read_scores(find(wanted, known, "scored system", _LISTING))

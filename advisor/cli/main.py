@@ -1,0 +1,76 @@
+"""Entry point of the ``advisor`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+import advisor
+from advisor.cli import catalogue, compare, estimate
+from advisor.errors import AdvisorError
+
+app = typer.Typer(
+    name="advisor",
+    help="Small models, large models, or a mix, and on what: with error bars.\n\n"
+    "advisor estimate --model 4B --hw h20\n\n"
+    "advisor compare --models 0.5B,4B,32B --hw iphone-15-pro,a100,h20",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("estimate")(estimate.estimate)
+app.command("compare")(compare.compare)
+app.add_typer(catalogue.app, name="catalogue")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"advisor {advisor.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Answer questions about serving language models."""
+
+
+def _report(error: AdvisorError, as_json: bool) -> None:
+    if as_json:
+        body = {
+            "code": error.code,
+            "message": error.message,
+            "limit": error.limit,
+            "suggestions": list(error.suggestions),
+        }
+        typer.echo(json.dumps({"error": body}, ensure_ascii=False, indent=2))
+        return
+    typer.echo(f"error: {error.message}", err=True)
+    options = [s for s in error.suggestions if s.startswith("--")]
+    if options:
+        typer.echo(f"try: {' or '.join(options)}", err=True)
+
+
+def main() -> None:
+    """Run the command; exit codes are those of ``advisor/errors.py``, 1 is a bug."""
+    try:
+        app()
+    except AdvisorError as error:
+        _report(error, "--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, less) closed early: nothing is wrong.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Options that every command shares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from advisor.errors import UsageError
+
+
+class Lang(StrEnum):
+    """Language of the text."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+def one_format(as_json: bool, as_csv: bool, explain: bool = False) -> None:
+    """Check that at most one output form is asked for; else raise UsageError."""
+    if as_json + as_csv + explain > 1:
+        msg = "give one of --json, --csv and --explain"
+        raise UsageError(msg)
+
+
+def names(text: str, option: str) -> list[str]:
+    """Split a comma-separated list of names; an empty one raises UsageError."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        msg = f"{option} needs at least one name, separated by commas"
+        raise UsageError(msg)
+    return list(dict.fromkeys(found))

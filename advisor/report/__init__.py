@@ -1,0 +1,1 @@
+"""Rendering: results become text, JSON and CSV; units become human here."""

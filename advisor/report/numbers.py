@@ -1,0 +1,75 @@
+"""Numbers as people read them; the only place where SI units turn human."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+GIB = 2.0**30
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits and thousands separators.
+
+    >>> significant(1234.5), significant(0.012345), significant(7.0)
+    ('1,234', '0.0123', '7.00')
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "–"
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{max(places, 0)}f}" if places >= 0 else f"{value:,.0f}"
+
+
+def seconds(value: float) -> tuple[float, str]:
+    """Return a time in the unit people use for its size: µs, ms or s."""
+    if value < 1e-3:
+        return value * 1e6, "µs"
+    if value < 1.0:
+        return value * 1e3, "ms"
+    return value, "s"
+
+
+def count(value: float) -> str:
+    """Return a whole number with thousands separators, thousands as k above 100,000.
+
+    >>> count(578540), count(1234)
+    ('578k', '1,234')
+    """
+    if value >= 1e5:
+        return f"{value / 1e3:,.0f}k"
+    return f"{value:,.0f}"
+
+
+def gib(value_bytes: float) -> str:
+    """Return bytes as GiB."""
+    return significant(value_bytes / GIB)
+
+
+def width(text: str) -> int:
+    """Return the columns a terminal gives a text: East Asian wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def pad(text: str, columns: int) -> str:
+    """Fill a text with blanks to so many terminal columns."""
+    return text + " " * max(columns - width(text), 0)
+
+
+def wrap(text: str, columns: int, indent: str = "") -> list[str]:
+    """Break a text into lines of so many terminal columns, at blanks or between CJK characters.
+
+    >>> wrap("one two three", 8, "  ")
+    ['one two', '  three']
+    """
+    lines: list[str] = []
+    line = ""
+    for piece in re.findall(r"[\u2e80-\uffef]|[^\u2e80-\uffef\s]+|\s+", text):
+        if width(line + piece.rstrip()) > columns and line.strip():
+            lines.append(line.rstrip())
+            line = indent + piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
