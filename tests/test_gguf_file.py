@@ -20,7 +20,7 @@ from advisor.schema.model import Attention, Linear, Mla, Mlp, Moe
 
 Q4, Q6, Q8 = (gguf.GGMLQuantizationType[n] for n in ("Q4_K", "Q6_K", "Q8_0"))
 HIDDEN, VOCAB, FFN = 256, 512, 512
-KEYS = {
+KEYS: dict[str, Any] = {
     "block_count": 2,
     "context_length": 4096,
     "embedding_length": HIDDEN,
@@ -28,14 +28,18 @@ KEYS = {
     "attention.head_count": 4,
     "attention.head_count_kv": 2,
 }
-ATTENTION = {"attn_q": (256, 256), "attn_k": (128, 256), "attn_v": (128, 256)}
-LAYER = ATTENTION | {
+ATTENTION: dict[str, tuple[int, ...]] = {
+    "attn_q": (256, 256),
+    "attn_k": (128, 256),
+    "attn_v": (128, 256),
+}
+LAYER: dict[str, tuple[int, ...]] = ATTENTION | {
     "attn_output": (256, 256),
     "ffn_gate": (FFN, HIDDEN),
     "ffn_up": (FFN, HIDDEN),
     "ffn_down": (HIDDEN, FFN),
 }
-EXPERTS = {
+EXPERTS: dict[str, tuple[int, ...]] = {
     "ffn_gate_inp": (4, HIDDEN),
     "ffn_gate_exps": (4, 256, HIDDEN),
     "ffn_up_exps": (4, 256, HIDDEN),
@@ -46,6 +50,15 @@ EXPERTS = {
 def _quantised(shape: tuple[int, ...], kind: gguf.GGMLQuantizationType) -> np.ndarray[Any, Any]:
     block, size = gguf.GGML_QUANT_SIZES[kind]
     return np.zeros((*shape[:-1], shape[-1] // block * size), dtype=np.uint8)
+
+
+def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
+    if isinstance(value, list):
+        writer.add_array(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    elif value is not None:
+        (writer.add_int32 if value < 0 else writer.add_uint32)(key, value)
 
 
 def write(
@@ -60,14 +73,7 @@ def write(
 ) -> Path:
     writer = gguf.GGUFWriter(path, arch)
     for key, value in (KEYS | (keys or {})).items():
-        if isinstance(value, list):
-            writer.add_array(f"{arch}.{key}", value)
-        elif isinstance(value, str):
-            writer.add_string(f"{arch}.{key}", value)
-        elif isinstance(value, int) and value < 0:
-            writer.add_int32(f"{arch}.{key}", value)
-        elif value is not None:
-            writer.add_uint32(f"{arch}.{key}", value)
+        _add(writer, f"{arch}.{key}", value)
     if file_type is not None:
         writer.add_file_type(file_type)
     writer.add_token_list(["a", "b"])
@@ -142,7 +148,9 @@ def test_caller_finds_the_file(tmp_path: Path) -> None:
         ("llama", {"attention.sliding_window_pattern": [True] + [False] * 6}, [512] + [None] * 6),
     ],
 )
-def test_windows(tmp_path: Path, arch: str, keys: dict[str, Any], windows: list[int | None]) -> None:
+def test_windows(
+    tmp_path: Path, arch: str, keys: dict[str, Any], windows: list[int | None]
+) -> None:
     stated = {"block_count": 7, "attention.sliding_window": 512} | keys
     model, _ = read_gguf(write(tmp_path / "m.gguf", arch, stated, [LAYER] * 7))
     assert model.shape is not None
@@ -161,12 +169,15 @@ def test_heads_per_layer(tmp_path: Path) -> None:
     model, _ = read_gguf(path)
     assert model.shape is not None
     assert model.parameters is not None
-    assert [m.mixer.kv_heads for m in model.shape.layers if isinstance(m.mixer, Attention)] == [2, 1]
+    assert [m.mixer.kv_heads for m in model.shape.layers if isinstance(m.mixer, Attention)] == [
+        2,
+        1,
+    ]
     assert model.parameters.total.value == total_parameters(model.shape)
 
 
 def test_experts_with_shared_one_and_biases(tmp_path: Path) -> None:
-    extra = {
+    extra: dict[str, tuple[int, ...]] = {
         "ffn_up_shexp": (512, 256), "ffn_gate_shexp": (512, 256), "ffn_down_shexp": (256, 512),
         "exp_probs_b.bias": (4,), "attn_q.bias": (256,),
     }  # fmt: skip
@@ -188,12 +199,14 @@ def test_experts_with_shared_one_and_biases(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", [False, True])
 def test_latent_attention(tmp_path: Path, split: bool) -> None:
-    layer = {
+    layer: dict[str, tuple[int, ...]] = {
         "attn_q_a": (128, 256), "attn_q_b": (4 * 96, 128), "attn_kv_a_mqa": (64 + 32, 256),
         "attn_output": (256, 4 * 64), "attn_q_a_norm": (128,), "attn_kv_a_norm": (64,),
         "ffn_gate": (FFN, HIDDEN), "ffn_up": (FFN, HIDDEN), "ffn_down": (HIDDEN, FFN),
     }  # fmt: skip
-    layer |= {"attn_k_b": (4, 64, 64), "attn_v_b": (4, 64, 64)} if split else {"attn_kv_b": (512, 64)}
+    layer |= (
+        {"attn_k_b": (4, 64, 64), "attn_v_b": (4, 64, 64)} if split else {"attn_kv_b": (512, 64)}
+    )
     keys = {
         "attention.kv_lora_rank": 64, "attention.q_lora_rank": 128, "rope.dimension_count": 32,
         "attention.key_length": 96, "attention.value_length": 64,
@@ -298,7 +311,7 @@ def test_huge_array_is_refused_at_once(tmp_path: Path) -> None:
         read_gguf(path)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
 @given(share=st.floats(0, 0.999))
 def test_every_truncation_is_refused(tmp_path: Path, share: float) -> None:
     whole = tmp_path / "whole.gguf"
@@ -309,7 +322,7 @@ def test_every_truncation_is_refused(tmp_path: Path, share: float) -> None:
         read_gguf(path)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
 @given(changes=st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), max_size=4))
 def test_flipped_header_bytes_never_crash(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     whole = tmp_path / "whole.gguf"

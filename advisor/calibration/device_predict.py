@@ -31,6 +31,7 @@ from advisor.schema.device import Device
 from advisor.schema.efficiency import Efficiency
 from advisor.schema.engine import WeightFormat
 from advisor.schema.model import Shape
+from advisor.schema.text import Text
 
 Array = NDArray[np.float64]
 
@@ -151,11 +152,11 @@ def choose_constants(case: Case) -> FamilyChoice:
         msg = f"{case.row.id}: no constants for the {case.unit} of {case.device.name}"
         raise MissingDataError(msg)
     constants = read_efficiency(name)
+    because = Text.of("because_class", family=constants.id)
+    if constants.evidence != "calibrated":
+        return FamilyChoice(constants, "estimated", because)
     known = case.device.id in constants.measured_devices
-    label = constants.evidence if known else "estimated"
-    if not known and constants.evidence == "calibrated":
-        label = "extrapolated"
-    return FamilyChoice(constants, label, constants.because)
+    return FamilyChoice(constants, "calibrated" if known else "extrapolated", because)
 
 
 def chip_of(case: Case, constants: Efficiency) -> Chip:
@@ -180,6 +181,7 @@ def chip_of(case: Case, constants: Efficiency) -> Chip:
         link_bytes_per_s=lane.value if lane else None,
         efficiency=constants,
         cores=case.cores if cpu else 0,
+        tdp_w=power.value if (power := case.device.power.tdp_w) and case.own_unit else None,
     )
 
 

@@ -80,7 +80,8 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
         If no family speaks for the device's architecture under this engine.
     """
     for row in _families().family:
-        if device.architecture in row.architectures and engine_id in row.engines:
+        matches = device.architecture in row.architectures and engine_id in row.engines
+        if matches and row.memory_kind in device.memory.kind:
             return _choice(device, read_efficiency(row.constants), row.own_family)
     engines = sorted(
         {

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -26,39 +26,13 @@ MAX_LAYERS = 10_000
 MAX_SIZE = 1_000_000_000
 _READ_ERRORS = (ValueError, IndexError, KeyError, TypeError, ArithmeticError, OSError, struct.error)
 
-_NEVER = dict.fromkeys(
-    [
-        "chatglm",
-        "command-r",
-        "deepseek2",
-        "gemma",
-        "glm4",
-        "glm4moe",
-        "granite",
-        "granitemoe",
-        "internlm2",
-        "llama",
-        "minicpm",
-        "minimax-m2",
-        "mistral3",
-        "olmoe",
-        "phi3",
-        "qwen2",
-        "qwen2moe",
-        "qwen2vl",
-        "qwen3",
-        "qwen35",
-        "qwen35moe",
-        "qwen3moe",
-        "qwen3next",
-        "qwen3vl",
-        "qwen3vlmoe",
-        "smollm3",
-        "stablelm",
-    ],
-    0,
+_PLAIN = (
+    "chatglm command-r deepseek2 gemma glm4 glm4moe granite granitemoe internlm2 llama minicpm "
+    "minimax-m2 mistral3 olmoe phi3 qwen2 qwen2moe qwen2vl qwen3 qwen35 qwen35moe qwen3moe "
+    "qwen3next qwen3vl qwen3vlmoe smollm3 stablelm"
 )
-ARCHITECTURES = _NEVER | {"gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "gemma3": 6}
+_WINDOWED = {"gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "gemma3": 6}
+ARCHITECTURES = dict.fromkeys(_PLAIN.split(), 0) | _WINDOWED
 """Supported architectures; all layers but every n-th have the window the file states."""
 
 _DELTANET = ("qwen3next", "qwen35", "qwen35moe")
@@ -68,17 +42,8 @@ _MATRIX = re.compile(
     r"|ffn_(gate|up|down|gate_up)(\.\d+|_exps|_shexp)?|ffn_gate_inp)\.weight$"
     r"|^ssm_"  # a linear layer's own formula counts its small vectors too
 )
-_GEMM = (
-    ("bf16", ("F16", "BF16", "F32")),
-    ("q8_0", ("Q8_",)),
-    ("q6_k", ("Q6_",)),
-    ("q5_k", ("Q5_",)),
-    ("q4_0", ("Q4_0", "Q4_1")),
-    ("q4_k", ("Q4_K", "IQ4_")),
-    ("q3_k", ("Q3_", "IQ3_")),
-    ("q2_k", ("Q2_", "IQ2_", "IQ1_", "TQ")),
-    ("mxfp4", ("MXFP4",)),
-)
+_GEMM = {"bf16": "F16 BF16 F32", "q8_0": "Q8_", "q6_k": "Q6_", "q5_k": "Q5_", "mxfp4": "MXFP4"}
+_GEMM |= {"q4_0": "Q4_0 Q4_1", "q4_k": "Q4_K IQ4_", "q3_k": "Q3_ IQ3_", "q2_k": "Q2_ IQ2_ IQ1_ TQ"}
 
 
 @dataclass(frozen=True)
@@ -100,17 +65,18 @@ class _File:
         if self.architecture not in ARCHITECTURES:
             known = ", ".join(sorted(ARCHITECTURES))
             what = f"{self.architecture!r} is not supported; supported: {known}"
-            raise self.error("general.architecture", what)
+            self.fail("general.architecture", what)
 
-    def error(self, key: str, what: str) -> InvalidFileError:
-        """Return the error of a key."""
-        return InvalidFileError(f"{self.path}: {key}: {what}")
+    def fail(self, key: str, what: str) -> NoReturn:
+        """Raise the error of a key."""
+        msg = f"{self.path}: {key}: {what}"
+        raise InvalidFileError(msg)
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return a string; it must be there unless there is a default."""
         value = self.fields.get(key, default)
         if not isinstance(value, str):
-            raise self.error(key, "missing" if value is None else f"must be text, got {value!r}")
+            self.fail(key, "missing" if value is None else f"must be text, got {value!r}")
         return value
 
     def optional(self, key: str, layer: int = 0, low: int = 0, high: int = MAX_SIZE) -> int | None:
@@ -119,19 +85,19 @@ class _File:
         value = self.fields.get(full)
         if isinstance(value, list):
             if layer >= len(value):
-                raise self.error(full, f"has {len(value)} entries, but layer {layer} needs one")
+                self.fail(full, f"has {len(value)} entries, but layer {layer} needs one")
             value = value[layer]
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.error(full, f"must be an integer from {low} to {high}, got {value!r:.40}")
+            self.fail(full, f"must be an integer from {low} to {high}, got {value!r:.40}")
         return value
 
     def size(self, key: str, layer: int = 0, high: int = MAX_SIZE) -> int:
         """Return a positive integer that must be there."""
         value = self.optional(key, layer, 1, high)
         if value is None:
-            raise self.error(f"{self.architecture}.{key}", "missing; must be a positive integer")
+            self.fail(f"{self.architecture}.{key}", "missing; must be a positive integer")
         return value
 
     def tensor(self, name: str) -> _Tensor | None:
@@ -187,7 +153,7 @@ def _read(path: Path) -> _File:
         ]
         opened = [_open(path.with_name(name)) for name in names]
         fields, tensors = opened[0][0], tuple(t for _, part in opened for t in part)
-    elif parts != 1 and parts != 0:
+    elif parts not in {0, 1}:
         msg = f"{path}: split.count: {parts!r} parts, so the name must end in -00001-of-0000N.gguf"
         raise InvalidFileError(msg)
     return _File(path, fields, tensors)
@@ -212,7 +178,7 @@ def _attention(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Attention:
     values = f.optional("attention.value_length", low=1) or dim
     if heads % kv_heads:
         key = f"{f.architecture}.attention.head_count_kv"
-        raise f.error(key, f"{kv_heads} must divide head_count ({heads})")
+        f.fail(key, f"{kv_heads} must divide head_count ({heads})")
     queries = tensors.get("attn_q.weight")
     return Attention(
         heads=heads,
@@ -231,7 +197,7 @@ def _latent(f: _File) -> Mla:
     value = "value_length_mla" if f.optional("attention.value_length_mla") else "value_length"
     width = f.size(f"attention.{key}")
     if width <= rope:
-        raise f.error(f"{f.architecture}.attention.{key}", f"must exceed {rope} rotary dimensions")
+        f.fail(f"{f.architecture}.attention.{key}", f"must exceed {rope} rotary dimensions")
     return Mla(
         heads=f.size("attention.head_count"),
         kv_lora_rank=f.size("attention.kv_lora_rank"),
@@ -246,7 +212,7 @@ def _deltanet(f: _File) -> Linear:
     """Return a Gated DeltaNet layer of Qwen3-Next or Qwen3.5."""
     heads, inner = f.size("ssm.time_step_rank"), f.size("ssm.inner_size")
     if inner % heads:
-        raise f.error(f"{f.architecture}.ssm.inner_size", f"must be a multiple of {heads} heads")
+        f.fail(f"{f.architecture}.ssm.inner_size", f"must be a multiple of {heads} heads")
     return Linear(
         variant="gated-deltanet",
         key_heads=f.size("ssm.group_count"),
@@ -284,7 +250,7 @@ def _block(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Mlp | Moe:
 def _layer(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Layer:
     """Return one layer; what its blocks don't account for is counted from the tensors."""
     if not tensors:
-        raise f.error(f"blk.{layer}", "no tensors (one part of a split file?)")
+        f.fail(f"blk.{layer}", "no tensors (one part of a split file?)")
     mixer: Attention | Mla | Linear
     if f.optional("attention.kv_lora_rank"):
         mixer = _latent(f)
@@ -306,7 +272,7 @@ def _shape(f: _File, blocks: dict[int, dict[str, _Tensor]], table: _Tensor) -> S
     """Return the dimensions, equal layers grouped in order of first appearance."""
     hidden = f.size("embedding_length")
     if table.elements == 0 or table.elements % hidden:
-        raise f.error(table.name, f"{table.elements} elements are no multiple of {hidden}")
+        f.fail(table.name, f"{table.elements} elements are no multiple of {hidden}")
     groups: dict[Layer, int] = {}
     for index in range(_text_layers(f)):
         layer = _layer(f, index, blocks.get(index, {}))
@@ -338,9 +304,11 @@ def _format(f: _File, blocks: Iterable[_Tensor], table: _Tensor) -> WeightFormat
     for t in found:
         sizes[t.kind] += t.elements
     dominant = sizes.most_common(1)[0][0]
-    gemm = next((key for key, starts in _GEMM if dominant.startswith(starts)), None)
+    gemm = next(
+        (k for k, starts in _GEMM.items() if dominant.startswith(tuple(starts.split()))), None
+    )
     if gemm is None:
-        raise f.error("tensor type", f"{dominant} has no efficiency constants")
+        f.fail("tensor type", f"{dominant} has no efficiency constants")
     stated = f.fields.get("general.file_type")
     names = {int(t): re.sub("^(MOSTLY|ALL)_", "", t.name) for t in LlamaFileType}
     recipe = names.get(stated, dominant) if isinstance(stated, int) else dominant
@@ -382,7 +350,7 @@ def read_gguf(path: Path) -> tuple[Model, WeightFormat]:
     f = _read(path)
     table = f.tensor("token_embd.weight")
     if table is None:
-        raise f.error("token_embd.weight", "missing tensor")
+        f.fail("token_embd.weight", "missing tensor")
     blocks: dict[int, dict[str, _Tensor]] = {}
     for t in f.tensors:
         if found := _BLOCK.match(t.name):

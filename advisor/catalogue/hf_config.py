@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from advisor.catalogue.engines import get_format
 from advisor.catalogue.read import read_text
@@ -40,13 +40,14 @@ class _Config:
     ) -> None:
         self.path, self.text, self.values, self.within = path, text, values, within
 
-    def error(self, name: str, what: str) -> InvalidFileError:
-        """Return the error of a field, with its line if the field is in the file."""
+    def fail(self, name: str, what: str) -> NoReturn:
+        """Raise the error of a field, with its line if the field is in the file."""
         start = max(self.text.find(f'"{self.within}"'), 0) if self.within else 0
         key = re.compile(rf'"{re.escape(name)}"\s*:').search(self.text, start)
         line = f", line {self.text.count(chr(10), 0, key.start()) + 1}" if key else ""
         dotted = f"{self.within}.{name}" if self.within else name
-        return InvalidFileError(f"{self.path}{line}: {dotted}: {what}")
+        msg = f"{self.path}{line}: {dotted}: {what}"
+        raise InvalidFileError(msg)
 
     def get(self, name: str, kind: type[T], default: T) -> T:
         """Return a field of a JSON type, or the default where it is missing or null."""
@@ -55,7 +56,7 @@ class _Config:
             return default
         if not isinstance(value, kind):
             known = {bool: "true or false", str: "a string", list: "a list", dict: "an object"}
-            raise self.error(name, f"must be {known[kind]}, got {json.dumps(value)[:40]}")
+            self.fail(name, f"must be {known[kind]}, got {json.dumps(value)[:40]}")
         return value
 
     def optional(self, *names: str, low: int = 1, high: int = MAX_SIZE) -> int | None:
@@ -66,7 +67,7 @@ class _Config:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 shown = json.dumps(value)[:40]
-                raise self.error(name, f"must be an integer from {low} to {high}, got {shown}")
+                self.fail(name, f"must be an integer from {low} to {high}, got {shown}")
             return value
         return None
 
@@ -75,14 +76,14 @@ class _Config:
         value = self.optional(*names, high=high)
         if value is None:
             what = "missing; must be an integer of at least 1"
-            raise self.error(names[0], what + "".join(f" (or {name})" for name in names[1:]))
+            self.fail(names[0], what + "".join(f" (or {name})" for name in names[1:]))
         return value
 
     def per_layer(self, name: str, layers: int) -> list[str]:
         """Return one string per layer, or nothing where the field is not set."""
         value = self.get(name, list, [])
         if value and (len(value) != layers or not all(isinstance(v, str) for v in value)):
-            raise self.error(name, f"must list one string per layer ({layers})")
+            self.fail(name, f"must list one string per layer ({layers})")
         return value
 
     def inner(self, name: str) -> _Config:
@@ -127,14 +128,14 @@ class _Family:
 def _softmax(c: _Config, family: _Family, _: int, kind: str) -> tuple[Mixer, int]:
     """Return grouped-query attention, and the count of its norms and biases."""
     if kind not in ("full_attention", "sliding_attention"):
-        raise c.error("layer_types", f"{kind!r}: must be full_attention or sliding_attention")
+        c.fail("layer_types", f"{kind!r}: must be full_attention or sliding_attention")
     heads, hidden = c.size("num_attention_heads"), c.size("hidden_size")
     kv_heads = c.optional("num_key_value_heads", "multi_query_group_num") or heads
     stated = c.optional("head_dim", "kv_channels")
     if heads % kv_heads:
-        raise c.error("num_key_value_heads", f"must divide num_attention_heads ({heads})")
+        c.fail("num_key_value_heads", f"must divide num_attention_heads ({heads})")
     if stated is None and hidden % heads:
-        raise c.error("head_dim", f"missing, and hidden_size is no multiple of {heads} heads")
+        c.fail("head_dim", f"missing, and hidden_size is no multiple of {heads} heads")
     dim = stated or hidden // heads
     other = (heads + 2 * kv_heads) * dim if family.has(c, family.qkv_bias) else 0
     other += hidden * family.has(c, family.out_bias) + heads * family.sinks
@@ -370,7 +371,7 @@ def _text_model(top: _Config) -> tuple[_Config, _Family]:
     if family is None:
         what = c.values.get("model_type") or c.values.get("architectures")
         known = ", ".join(sorted(_FAMILIES))
-        raise c.error("model_type", f"{what!r} is not supported; supported: {known}")
+        c.fail("model_type", f"{what!r} is not supported; supported: {known}")
     return _Config(c.path, c.text, {**family.defaults, **c.values}, c.within), family
 
 

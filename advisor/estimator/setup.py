@@ -180,6 +180,7 @@ def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
         efficiency=constants,
         cores=device.cores.count if device.cores else 0,
         host_per_step_s=engine.host_per_step_s.value if engine.host_per_step_s else 0.0,
+        tdp_w=device.power.tdp_w.value if device.power.tdp_w else None,
     )
 
 

@@ -42,6 +42,8 @@ class Chip:
         CPU cores used, for dequantisation; 0 off CPU.
     host_per_step_s
         Host time per step that nothing hides.
+    tdp_w
+        Thermal design power, None if not published.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Chip:
     efficiency: Efficiency
     cores: int = 0
     host_per_step_s: float = 0.0
+    tdp_w: float | None = None
 
     def peak(self, name: str) -> float:
         """Return a dense peak; raises MissingDataError naming those published."""
@@ -62,7 +65,11 @@ class Chip:
 
     def peak_of(self, constants: Gemm | Experts | PrefillAttention, name: str) -> float:
         """Return the peak some constants refer to: their own if published, else ``name``."""
-        own = self.peaks.get(constants.peak) if constants.peak else None
+        per_joule = self.efficiency.operations_per_joule
+        if constants.peak == "power":
+            own = self.tdp_w * per_joule if self.tdp_w and per_joule else None
+        else:
+            own = self.peaks.get(constants.peak) if constants.peak else None
         return self.peak(name) if own is None else own
 
     @property
@@ -309,6 +316,16 @@ class StepModel:
         if per_layer:
             waiting = np.maximum(self.work.layers * per_layer - result.seconds, 0.0)
             result.add_bound("launching", waiting, "overhead")
+
+    def prefill_rates(self) -> list[tuple[AttentionRead, float, float]]:
+        """Return each attention group with its seconds per attended pair and per launch."""
+        constants = self.chip.efficiency.prefill_attention
+        peak = self.chip.peak_of(constants, "bf16")
+        ask = [
+            (a, roofline.prefill_attention_s(1.0, a.heads, a.prefill_dim, peak, constants))
+            for a in self.work.attention
+        ]
+        return [(a, float(s) - constants.launch_s, constants.launch_s) for a, s in ask]
 
     def _matmul(self, m: Matmul) -> Callable[[_Counts, StepTime], None]:
         chip, constants = self.chip, self.chip.gemm(m.gemm)

@@ -13,6 +13,8 @@ from advisor.schema.fact import Evidence, Record, Slug, Source
 Share = Annotated[float, msgspec.Meta(gt=0, le=1.2)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Sharpness = Literal[1, 2, 4]
+Basis = PeakName | Literal["power"]
+"""What a share of compute refers to: a datasheet peak, or TDP times `operations_per_joule`."""
 
 
 class Gemm(Record, frozen=True):
@@ -30,7 +32,7 @@ class Gemm(Record, frozen=True):
     launch_s: Seconds
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
-    peak: PeakName | None = None
+    peak: Basis | None = None
 
 
 class DecodeAttention(Record, frozen=True):
@@ -50,7 +52,7 @@ class PrefillAttention(Record, frozen=True):
 
     compute_share: Share
     launch_s: Seconds
-    peak: PeakName | None = None
+    peak: Basis | None = None
 
 
 class Experts(Record, frozen=True):
@@ -61,7 +63,7 @@ class Experts(Record, frozen=True):
     launch_s: Seconds
     min_rows_per_expert: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
-    peak: PeakName | None = None
+    peak: Basis | None = None
 
 
 class Elementwise(Record, frozen=True):
@@ -128,6 +130,9 @@ class Efficiency(Record, frozen=True):
         least ``layers x host_per_layer_s`` (eager execution, one sequence).
     bytes_per_s_per_core
         What one CPU core can read; fewer threads than it takes to saturate memory see less.
+    operations_per_joule
+        What ``peak = "power"`` means: kernels that hold a board at its power limit do so many
+        operations per joule whatever its peak; devices without a known TDP use the peak.
     max_bytes_per_s
         What the unit (an NPU of a larger chip) can read however wide the memory is.
     evidence
@@ -153,6 +158,7 @@ class Efficiency(Record, frozen=True):
     host_per_layer_s: Seconds = 0.0
     bytes_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    operations_per_joule: Annotated[float, msgspec.Meta(gt=0)] | None = None
     power: PowerCurve | None = None
     notes: str = ""
 
@@ -161,6 +167,7 @@ class Family(Record, frozen=True):
     """Which constants speak for which architectures under which engines.
 
     ``own_family`` False: a stand-in from another family, so at best ``estimated``.
+    ``memory_kind`` not empty: only devices whose memory's kind contains it (``"HBM"``).
     """
 
     constants: Slug
@@ -168,6 +175,7 @@ class Family(Record, frozen=True):
     engines: tuple[Slug, ...]
     own_family: bool
     because: str = ""
+    memory_kind: str = ""
 
 
 class FamilyFile(Record, frozen=True):

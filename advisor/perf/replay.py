@@ -1,0 +1,231 @@
+"""Replaying a closed-loop benchmark on one replica, leaping from batch change to batch change.
+
+``concurrency`` clients start together; each sends its next prompt when its last answer ends,
+until ``requests`` prompts are sent. This is the protocol of ``vllm bench serve
+--max-concurrency`` and of InferenceMAX; TTFT under load is its outcome, not a factor.
+
+While the batch stays the same, decode steps differ only by context growth, and their time is
+linear in it between table nodes: a run of k steps costs k times the step at the mean context.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from advisor.perf.table import StepTable
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Scheduler limits of one replica.
+
+    ``step_tokens`` bounds decodes plus prompt tokens of a step, ``sequences`` the running
+    batch, ``kv_tokens`` the cache (a request reserves prompt and output).
+    ``prefill_alone``: waiting prompts run in steps of their own, before any decode.
+    """
+
+    step_tokens: int
+    sequences: int
+    kv_tokens: float
+    prefill_alone: bool = False
+
+
+@dataclass(frozen=True)
+class HostCost:
+    """Host time that the device waits for.
+
+    ``per_step_s`` and ``per_sequence_s`` are added to every step; ``per_request_s`` delays a
+    first token (tokenising, transport) without occupying the device.
+    """
+
+    per_step_s: float = 0.0
+    per_sequence_s: float = 0.0
+    per_request_s: float = 0.0
+    per_waiting_client_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """Means over all requests, seconds; ``duration_s`` from the start to the last token."""
+
+    ttft_s: float
+    tpot_s: float
+    duration_s: float
+    requests: int
+    output_tokens: int
+
+    @property
+    def output_tok_per_s(self) -> float:
+        """Output tokens per second over the whole run."""
+        return self.output_tokens / self.duration_s
+
+
+@dataclass
+class _Request:
+    isl: int
+    osl: int
+    sent_s: float
+    done_tokens: int = 0
+    first_s: float = 0.0
+
+
+class ClosedLoop:
+    """One replay; :meth:`run` does it all.
+
+    Parameters
+    ----------
+    table
+        Step times.
+    limits, host
+        Scheduler limits and host time.
+    lengths
+        (prompt, output) tokens of every request in the order sent.
+    concurrency
+        Clients.
+    """
+
+    def __init__(
+        self,
+        table: StepTable,
+        limits: Limits,
+        host: HostCost,
+        lengths: Sequence[tuple[int, int]],
+        concurrency: int,
+    ) -> None:
+        self._table, self._limits, self._host = table, limits, host
+        self._lengths = lengths
+        self._clients = min(concurrency, len(lengths))
+        self._now = 0.0
+        self._next = 0
+        self._waiting: deque[_Request] = deque()
+        self._prefilling: deque[_Request] = deque()
+        self._finish: list[tuple[int, int, _Request]] = []
+        self._steps = 0
+        self._context = 0.0
+        self._reserved = 0.0
+        self._ttft = self._tpot = 0.0
+        self._tpot_count = self._ended = self._tokens = 0
+
+    def run(self) -> ReplayResult:
+        """Replay until every request has ended."""
+        for _ in range(self._clients):
+            self._send()
+        while self._ended < len(self._lengths):
+            self._admit()
+            if self._prefilling:
+                self._prefill_step()
+            else:
+                self._leap()
+        return ReplayResult(
+            ttft_s=self._ttft / self._ended,
+            tpot_s=self._tpot / max(self._tpot_count, 1),
+            duration_s=self._now,
+            requests=self._ended,
+            output_tokens=self._tokens,
+        )
+
+    def _send(self) -> None:
+        if self._next < len(self._lengths):
+            isl, osl = self._lengths[self._next]
+            self._waiting.append(_Request(isl, osl, self._now))
+            self._next += 1
+
+    def _admit(self) -> None:
+        limits = self._limits
+        while self._waiting:
+            request = self._waiting[0]
+            size = request.isl + request.osl
+            running = len(self._finish) + len(self._prefilling)
+            full = running >= limits.sequences or self._reserved + size > limits.kv_tokens
+            if full and running:
+                return
+            self._reserved += size
+            self._prefilling.append(self._waiting.popleft())
+
+    def _chunks(self, decoding: int) -> tuple[list[tuple[int, int]], list[_Request]]:
+        """Fill the step's token budget with prompt chunks, first come first served."""
+        budget = max(self._limits.step_tokens - decoding, 1)
+        chunks: list[tuple[int, int]] = []
+        done: list[_Request] = []
+        for request in self._prefilling:
+            take = min(request.isl - request.done_tokens, budget)
+            if take <= 0:
+                break
+            chunks.append((take, request.done_tokens))
+            request.done_tokens += take
+            budget -= take
+            if request.done_tokens == request.isl:
+                done.append(request)
+        return chunks, done
+
+    def _prefill_step(self) -> None:
+        decoding = 0 if self._limits.prefill_alone else len(self._finish)
+        chunks, done = self._chunks(decoding)
+        mean = self._context / decoding if decoding else 0.0
+        seconds = self._table.mixed_s(decoding, mean, chunks, len(done))
+        self._advance(seconds, decoding + len(chunks), 1 if decoding else 0)
+        for request in done:
+            self._prefilling.popleft()
+            request.first_s = self._now
+            self._start_decode(request)
+        self._end_finished()
+
+    def _advance(self, seconds: float, batch: int, decode_steps: int) -> None:
+        host = self._host
+        steps = max(decode_steps, 1)
+        self._now += seconds + steps * (host.per_step_s + batch * host.per_sequence_s)
+        if decode_steps:
+            self._steps += decode_steps
+            self._context += decode_steps * len(self._finish)
+
+    def _start_decode(self, request: _Request) -> None:
+        wait = request.first_s - request.sent_s
+        host = self._host
+        self._ttft += wait + host.per_request_s + self._clients * host.per_waiting_client_s
+        # The first token came with the prefill; the rest takes a decode step each.
+        end = self._steps + request.osl - 1
+        heapq.heappush(self._finish, (end, self._next_key(), request))
+        self._context += request.isl + 1
+
+    def _next_key(self) -> int:
+        self._tokens += 1
+        return self._tokens
+
+    def _leap(self) -> None:
+        batch = len(self._finish)
+        steps = max(self._finish[0][0] - self._steps, 1)
+        mean = self._context / batch + (steps - 1) / 2.0
+        self._advance(steps * self._table.decode_s(batch, mean), batch, steps)
+        self._end_finished()
+
+    def _end_finished(self) -> None:
+        while self._finish and self._finish[0][0] <= self._steps:
+            _, _, request = heapq.heappop(self._finish)
+            self._context -= request.isl + request.osl
+            self._reserved -= request.isl + request.osl
+            self._tokens += request.osl - 1
+            if request.osl > 1:
+                self._tpot += (self._now - request.first_s) / (request.osl - 1)
+                self._tpot_count += 1
+            self._ended += 1
+            self._send()
+
+
+def benchmark_lengths(
+    isl: int, osl: int, requests: int, low_share: float, seed: int
+) -> list[tuple[int, int]]:
+    """Draw lengths uniformly between ``low_share`` and 1 of the nominal ones.
+
+    ``low_share`` 1 gives the nominal lengths. Same seed, same lengths.
+    """
+    import random
+
+    draw = random.Random(seed)
+
+    def one(nominal: int) -> int:
+        return draw.randint(max(1, round(low_share * nominal)), nominal)
+
+    return [(one(isl), one(osl)) for _ in range(requests)]
