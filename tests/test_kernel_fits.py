@@ -59,16 +59,22 @@ def gemm_rows(truth: Gemm) -> GemmRows:
     m, n, k = grid([2.0**i for i in range(14)], [1024, 4096, 8192, 28672], [1024, 4096, 5120, 8192])
     memory = roofline.gemm_memory_s(n * k + 2.0 * m * (n + k), 3e12, truth)
     compute = roofline.gemm_compute_s(m, n, k, 2e15, truth)
-    return GemmRows(m, n, k, noisy(roofline.gemm_s(memory, compute, truth)))
+    passes = roofline.input_pass_s(m, k, 3e12, truth)
+    return GemmRows(m, n, k, noisy(roofline.gemm_s(memory, compute, truth) + passes))
 
 
 @pytest.mark.parametrize("sharpness", [2, 4])
 def test_gemm(sharpness: Literal[2, 4]) -> None:
     truth = Gemm(
-        compute_share=0.55, memory_share=0.8, launch_s=6e-6, min_rows=16, sharpness=sharpness
+        compute_share=0.55,
+        memory_share=0.8,
+        launch_s=6e-6,
+        min_rows=16,
+        sharpness=sharpness,
+        input_bytes=8.0,
     )
     sample = kernel_models.gemm_sample(gemm_rows(truth), "fp8", SHEET)
-    fit = kernel_fits.fit_kernel(kernel_models.gemm_kernels(), sample)
+    fit = kernel_fits.fit_kernel(kernel_models.gemm_kernels("fp8"), sample)
     assert_close(fit.constants, truth)
     assert fit.held_out == pytest.approx(0.67 * NOISE, rel=0.25)
 
@@ -99,10 +105,10 @@ def test_decode_attention() -> None:
 
 
 def test_prefill_attention() -> None:
-    truth = PrefillAttention(compute_share=0.55, launch_s=1.2e-5)
+    truth = PrefillAttention(compute_share=0.55, launch_s=1.2e-5, keys_per_query=400.0)
     batch, prompt, heads = grid([1, 2, 4], [2.0**i for i in range(7, 14)], [8, 16, 32, 64])
     pairs = batch * prompt * (prompt + 1) / 2
-    seconds = noisy(roofline.prefill_attention_s(pairs, heads, 256.0, 1e15, truth))
+    seconds = noisy(roofline.prefill_attention_s(pairs, heads, 256.0, 1e15, truth, batch * prompt))
     full = np.full_like
     rows = AttentionRows(
         batch, prompt, heads, heads / 8, full(batch, 128), full(batch, 2), 0 * batch, seconds
@@ -116,7 +122,12 @@ def test_prefill_attention() -> None:
 @pytest.mark.parametrize("floor", [1, 32])
 def test_experts(floor: int) -> None:
     truth = Experts(
-        compute_share=0.4, memory_share=0.8, launch_s=3e-5, min_rows_per_expert=floor, sharpness=2
+        compute_share=0.4,
+        memory_share=0.8,
+        launch_s=3e-5,
+        min_rows_per_expert=floor,
+        sharpness=2,
+        row_bytes=6.0,
     )
     tokens, experts, ep = grid([2.0**i for i in range(14)], [128, 256, 384], [1, 2, 4, 8])
     hidden, inner, top_k = 4096.0, 1536.0, 8.0
@@ -126,6 +137,7 @@ def test_experts(floor: int) -> None:
     moved = touched * 3 * hidden * inner * kernel_models.WEIGHT_BYTES["w4a16"]
     memory = roofline.gemm_memory_s(moved, 3e12, truth)
     compute = roofline.experts_compute_s(routed, touched, 6 * hidden * inner, 1e15, truth)
+    passes = roofline.row_pass_s(tokens, top_k, hidden, 3e12, truth)
     full = np.full_like
     rows = ExpertRows(
         tokens=tokens,
@@ -136,7 +148,7 @@ def test_experts(floor: int) -> None:
         tp=np.ones_like(ep),
         ep=ep,
         imbalance=np.zeros_like(ep),
-        seconds=noisy(roofline.gemm_s(memory, compute, truth)),
+        seconds=noisy(roofline.gemm_s(memory, compute, truth) + passes),
     )
     fit = kernel_fits.fit_kernel(
         expert_models.experts_kernels(), expert_models.experts_sample(rows, "w4a16", SHEET)
@@ -180,7 +192,7 @@ def test_two_devices_share_constants() -> None:
         rows = GemmRows(m, n, k, roofline.gemm_s(memory, compute, truth))
         sheet = kernel_models.Datasheet({"bf16": 1e15}, bandwidth)
         parts.append(kernel_models.gemm_sample(rows, "bf16", sheet))
-    fit = kernel_fits.fit_kernel(kernel_models.gemm_kernels(), kernel_fits.join(parts))
+    fit = kernel_fits.fit_kernel(kernel_models.gemm_kernels("bf16"), kernel_fits.join(parts))
     assert_close(fit.constants, truth, tolerance=0.01)
 
 
@@ -224,7 +236,7 @@ def test_real_tables_give_sane_constants(tables: KernelTables) -> None:
     sheet = kernel_models.Datasheet({"bf16": 989.4e12, "fp8": 1979e12}, 3.35e12, 4.5e11)
     rows = tables.gemm("h100-sxm", "vllm")["bf16"]
     fit = kernel_fits.fit_kernel(
-        kernel_models.gemm_kernels(), kernel_models.gemm_sample(rows, "bf16", sheet)
+        kernel_models.gemm_kernels("bf16"), kernel_models.gemm_sample(rows, "bf16", sheet)
     )
     assert 0.6 < fit.constants.compute_share < 0.95
     assert 0.6 < fit.constants.memory_share < 1.0

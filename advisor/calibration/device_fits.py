@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,9 +25,6 @@ Array = NDArray[np.float64]
 
 SOFT = 0.15
 """Log residual above which a row pulls less than quadratically."""
-PRIOR_WIDTH = 1.0
-"""Width, in log units, of the pull towards a constant's start: it decides only what no row does."""
-_PRIOR_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,9 @@ class DeviceClass:
         Whether a case belongs to the class.
     meaning
         What the constants describe, for the notes of the file.
+    prior
+        Pull of each constant towards its start, in units of one row off by one log unit: it
+        decides what no row does, and more in classes with few rows.
     """
 
     id: str
@@ -71,7 +71,7 @@ class DeviceClass:
     constants: tuple[Constant, ...]
     takes: Callable[[Case], bool]
     meaning: str = ""
-    trains: Callable[[Case], bool] = field(default=lambda case: True)
+    prior: float = 0.05
 
 
 def build(spec: DeviceClass, values: Sequence[float]) -> Efficiency:
@@ -136,7 +136,7 @@ def fit(spec: DeviceClass, cases: Sequence[Case], start: Sequence[float] = ()) -
     def residuals(logs: Array) -> Array:
         predicted = predictor.values(build(spec, np.exp(logs).tolist()))
         off = weights * _soft(log_residuals(predicted, cases))
-        return np.concatenate([off, _PRIOR_WEIGHT * (logs - guess) / PRIOR_WIDTH])
+        return np.concatenate([off, spec.prior * (logs - guess)])
 
     first = np.clip(np.log(start) if len(start) else guess, low + 1e-6, high - 1e-6)
     found = least_squares(residuals, first, bounds=(low, high), max_nfev=60 if not len(start) else 8)
@@ -176,7 +176,7 @@ def leave_out(
     found: list[Left] = []
     for part in dict.fromkeys(key(case) for case in cases):
         held = [case for case in cases if key(case) == part]
-        rest = [case for case in cases if key(case) != part and spec.trains(case)]
+        rest = [case for case in cases if key(case) != part]
         if not rest:
             continue
         try:

@@ -59,8 +59,8 @@ UNIT_CONSTANTS: Mapping[tuple[str, Unit], str] = {
 }
 """Constants of a unit other than the one a system-on-chip's architecture stands for."""
 
-MICRO_BATCH: Mapping[str, int] = {"llama.cpp": 512, "mlx": 512, "qnn-genie": 128}
-"""Prompt tokens of one step; others take :data:`STEP_TOKENS`."""
+MICRO_BATCH: Mapping[str, int] = {"llama.cpp": 512, "mlx": 512, "qnn-genie": 128, "coreml": 1}
+"""Prompt tokens of one step (Core ML decoders take a prompt token by token); others take :data:`STEP_TOKENS`."""
 STEP_TOKENS = 8192
 BATCH_TOKENS = 2048
 """Prompt tokens whose micro-batches overlap in a layer split (llama.cpp's default ``-b``)."""

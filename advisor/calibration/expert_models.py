@@ -56,7 +56,8 @@ def experts_sample(rows: ExpertRows, weight_format: str, sheet: Datasheet) -> Sa
     weights = EXPERT_MATRICES * hidden * inner / tp
     moved = touched * weights * WEIGHT_BYTES[weight_format]
     flops = 2.0 * weights / sheet.flops_per_s[PEAK_OF[weight_format]]
-    inputs = (moved / sheet.bytes_per_s, routed * flops, touched * flops)
+    rate = sheet.bytes_per_s
+    inputs = (moved / rate, routed * flops, touched * flops, tokens * top_k * hidden / rate)
     group = shape_groups(hidden, inner, top_k, experts, tp, ep)
     return Sample(inputs, rows.seconds[chosen], group, tokens)
 
@@ -101,22 +102,25 @@ def experts_kernels(floors: Sequence[int] = _ROW_FLOORS) -> list[Kernel[Experts]
 
     def kernel(sharpness: Literal[2, 4], floor: int) -> Kernel[Experts]:
         def build(free: Array) -> Experts:
-            compute, memory, launch = (float(number) for number in free)
+            compute, memory, launch, passes = (float(number) for number in free)
             return Experts(
                 compute_share=compute,
                 memory_share=memory,
                 launch_s=launch,
                 min_rows_per_expert=floor,
                 sharpness=sharpness,
+                row_bytes=passes,
             )
 
-        return Kernel(build, _experts_s, (0.02, 0.05, 1e-6), (0.5, 0.7, 2e-5), (1.2, 1.2, 5e-4))
+        lowest, highest = (0.02, 0.05, 1e-6, 1e-3), (1.2, 1.2, 5e-4, 200.0)
+        return Kernel(build, _experts_s, lowest, (0.5, 0.7, 2e-5, 4.0), highest)
 
     return [kernel(sharpness, floor) for sharpness in SHARPNESS for floor in floors]
 
 
 def _experts_s(constants: Experts, inputs: tuple[Array, ...]) -> Array:
-    memory, routed, touched = inputs
+    memory, routed, touched, elements = inputs
     moving = roofline.gemm_memory_s(memory, 1.0, constants)
     computing = roofline.experts_compute_s(routed, touched, 1.0, 1.0, constants)
-    return roofline.gemm_s(moving, computing, constants)
+    passing = roofline.row_pass_s(elements, 1.0, 1.0, 1.0, constants)
+    return roofline.gemm_s(moving, computing, constants) + passing

@@ -60,6 +60,7 @@ PEAK_OF = {
 
 SHARPNESS: tuple[Literal[2, 4], ...] = (2, 4)
 GEMM_MIN_ROWS = 16
+UNQUANTISED = ("bf16", "w4a16", "w8a16", "mxfp4")
 SMALLEST_SIDE, LARGEST_SIDE = 512, 28672
 VOCABULARY_SLICE, LARGEST_HIDDEN, MOST_GEMM_ROWS = 65536, 8192, 8192
 
@@ -91,33 +92,45 @@ def gemm_sample(rows: GemmRows, weight_format: str, sheet: Datasheet) -> Sample:
     m, n, k = rows.rows[chosen], rows.n[chosen], rows.k[chosen]
     moved = WEIGHT_BYTES[weight_format] * n * k + ACTIVATION_BYTES * m * (n + k)
     peak = sheet.flops_per_s[PEAK_OF[weight_format]]
-    inputs = (moved / sheet.bytes_per_s, m, n, k / peak)
+    inputs = (moved / sheet.bytes_per_s, m, n, k / peak, k / sheet.bytes_per_s)
     return Sample(inputs, rows.seconds[chosen], shape_groups(n, k), m)
 
 
-def gemm_kernels(min_rows: int = GEMM_MIN_ROWS) -> list[Kernel[Gemm]]:
-    """Return the product model with each sharpness of the roof's corner."""
+def gemm_kernels(weight_format: str, min_rows: int = GEMM_MIN_ROWS) -> list[Kernel[Gemm]]:
+    """Return the product model with each sharpness of the roof's corner.
+
+    Products of 16-bit activations have no pass of their own over them: nothing to fit.
+    """
+    free_passes = weight_format not in UNQUANTISED
 
     def kernel(sharpness: Literal[2, 4]) -> Kernel[Gemm]:
         def build(free: Array) -> Gemm:
-            compute, memory, launch = (float(number) for number in free)
+            compute, memory, launch = (float(number) for number in free[:3])
             return Gemm(
                 compute_share=compute,
                 memory_share=memory,
                 launch_s=launch,
                 min_rows=min_rows,
                 sharpness=sharpness,
+                input_bytes=float(free[3]) if free_passes else 0.0,
             )
 
-        return Kernel(build, _gemm_s, (0.02, 0.05, 2e-7), (0.7, 0.8, 4e-6), (1.2, 1.2, 1e-4))
+        lowest: tuple[float, ...] = (0.02, 0.05, 2e-7)
+        start: tuple[float, ...] = (0.7, 0.8, 4e-6)
+        highest: tuple[float, ...] = (1.2, 1.2, 1e-4)
+        if free_passes:
+            lowest, start, highest = (*lowest, 1e-3), (*start, 4.0), (*highest, 50.0)
+        return Kernel(build, _gemm_s, lowest, start, highest)
 
     return [kernel(sharpness) for sharpness in SHARPNESS]
 
 
 def _gemm_s(constants: Gemm, inputs: tuple[Array, ...]) -> Array:
-    memory, m, n, k = inputs
+    memory, m, n, k, passes = inputs
     moving = roofline.gemm_memory_s(memory, 1.0, constants)
-    return roofline.gemm_s(moving, roofline.gemm_compute_s(m, n, k, 1.0, constants), constants)
+    computing = roofline.gemm_compute_s(m, n, k, 1.0, constants)
+    quantising = roofline.input_pass_s(m, passes, 1.0, constants)
+    return roofline.gemm_s(moving, computing, constants) + quantising
 
 
 def decode_sample(rows: AttentionRows, sheet: Datasheet) -> Sample:
@@ -170,21 +183,22 @@ def prefill_sample(rows: AttentionRows, sheet: Datasheet) -> Sample:
     pairs = batch * prompt * (prompt + 1.0) / 2.0
     width = 2.0 * rows.head_dim[chosen] / sheet.flops_per_s["bf16"]
     group = shape_groups(heads, rows.kv_heads[chosen], rows.head_dim[chosen], batch)
-    return Sample((pairs, heads, width), rows.seconds[chosen], group, batch * prompt)
+    tokens = batch * prompt
+    return Sample((pairs, heads, width, tokens), rows.seconds[chosen], group, tokens)
 
 
 def prefill_kernels() -> list[Kernel[PrefillAttention]]:
     """Return the prefill-attention model."""
 
     def build(free: Array) -> PrefillAttention:
-        share, launch = (float(number) for number in free)
-        return PrefillAttention(compute_share=share, launch_s=launch)
+        share, launch, keys = (float(number) for number in free)
+        return PrefillAttention(compute_share=share, launch_s=launch, keys_per_query=keys)
 
     def seconds(constants: PrefillAttention, inputs: tuple[Array, ...]) -> Array:
-        pairs, heads, width = inputs
-        return roofline.prefill_attention_s(pairs, heads, width, 1.0, constants)
+        pairs, heads, width, tokens = inputs
+        return roofline.prefill_attention_s(pairs, heads, width, 1.0, constants, tokens)
 
-    return [Kernel(build, seconds, (0.02, 1e-6), (0.5, 1e-5), (1.2, 2e-4))]
+    return [Kernel(build, seconds, (0.02, 1e-6, 1.0), (0.5, 1e-5, 200.0), (1.2, 2e-4, 5000.0))]
 
 
 def collective_sample(rows: CollectiveRows, sheet: Datasheet, most_devices: int = 8) -> Sample:

@@ -132,12 +132,12 @@ class FamilyFit:
         MissingDataError
             If no engine has a table of a kernel every family needs.
         """
-        gemm = self._by_format("gemm", self.tables.gemm, models.gemm_sample, models.gemm_kernels())
+        gemm = self._by_format("gemm", self.tables.gemm, models.gemm_sample, models.gemm_kernels)
         experts = self._by_format(
             "experts",
             self.tables.experts,
             expert_models.experts_sample,
-            expert_models.experts_kernels(),
+            lambda _: expert_models.experts_kernels(),
         )
         decode = self._one(
             "decode attention",
@@ -177,7 +177,7 @@ class FamilyFit:
         kind: str,
         read: Callable[[str, str], dict[str, Any]],
         sample: Callable[[Any, str, models.Datasheet], fits.Sample],
-        kernels: Sequence[fits.Kernel[T]],
+        kernels: Callable[[str], Sequence[fits.Kernel[T]]],
     ) -> dict[str, T]:
         found: dict[str, T] = {}
         for engine in ENGINES:
@@ -191,7 +191,7 @@ class FamilyFit:
                     if name in rows[device] and models.PEAK_OF[name] in sheet.flops_per_s
                 ]
                 if sum(part.seconds.size for part in parts) >= _FEWEST_ROWS:
-                    found[name] = self._fit(f"{kind} {name} ({engine})", kernels, parts)
+                    found[name] = self._fit(f"{kind} {name} ({engine})", kernels(name), parts)
         return {name: found[name] for name in models.WEIGHT_BYTES if name in found}
 
     def _one(

@@ -70,6 +70,24 @@ def gemm_s(memory_s: ArrayLike, compute_s: ArrayLike, constants: Gemm | Experts)
     return smooth_max(memory_s, compute_s, constants.sharpness) + constants.launch_s
 
 
+def input_pass_s(rows: ArrayLike, k: Number, bytes_per_s: float, constants: Gemm) -> Array:
+    """Time to quantise a product's inputs in a kernel of its own, seconds."""
+    elements = np.asarray(rows, dtype=float) * k
+    return np.asarray(elements * (constants.input_bytes / bytes_per_s))
+
+
+def row_pass_s(
+    tokens: ArrayLike, top_k: Number, hidden: Number, bytes_per_s: float, constants: Experts
+) -> Array:
+    """Time to sort rows to experts, quantise them and combine the results, seconds.
+
+    ``tokens`` of the whole expert group: kernels lay out a row for every (token, expert) pair,
+    whether or not the expert is on this device.
+    """
+    elements = np.asarray(tokens, dtype=float) * top_k * hidden
+    return np.asarray(elements * (constants.row_bytes / bytes_per_s))
+
+
 def decode_attention_s(
     sequences: ArrayLike,
     kv_heads: Number,
@@ -101,15 +119,18 @@ def prefill_attention_s(
     qk_plus_v_dim: Number,
     flops_per_s: float,
     constants: PrefillAttention,
+    queries: ArrayLike = 0.0,
 ) -> Array:
     """Time of one layer's prefill attention, seconds.
 
     ``attended_pairs`` is the number of (query, key) pairs; each costs two operations per
     dimension of the key product and of the value product
-    (Dao, "FlashAttention-2", arXiv:2307.08691, section 2.2).
+    (Dao, "FlashAttention-2", arXiv:2307.08691, section 2.2). Each of the ``queries`` adds
+    ``constants.keys_per_query`` pairs.
     """
     per_pair_s = 2.0 * heads * qk_plus_v_dim / (constants.compute_share * flops_per_s)
-    pairs = np.asarray(attended_pairs, dtype=float)
+    extra = np.asarray(queries, dtype=float) * constants.keys_per_query
+    pairs = np.asarray(attended_pairs, dtype=float) + extra
     return np.asarray(pairs * per_pair_s + constants.launch_s)
 
 

@@ -339,7 +339,8 @@ class StepModel:
             memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
             compute = roofline.gemm_compute_s(rows, m.n, m.k, peak, constants)
             used = m.count * (rows > 0)
-            total = roofline.gemm_s(memory, compute, constants) + unpack_s
+            quantising = roofline.input_pass_s(rows, m.k, bytes_per_s, constants)
+            total = roofline.gemm_s(memory, compute, constants) + quantising + unpack_s
             result.add(m.name, used * total, used * memory, used * (compute + unpack_s))
             result.flops = result.flops + used * 2.0 * rows * m.n * m.k
             result.moved_bytes = result.moved_bytes + used * moved
@@ -356,9 +357,10 @@ class StepModel:
             kv_bytes = counts.sequences * reach * a.kv_bytes_per_token
             used = a.count * (counts.sequences > 0)
             pairs = counts.sequences * reach
+            # One query per sequence: the decode kernel's own launch counts, not prefill's.
             compute = roofline.prefill_attention_s(
                 pairs, a.heads, a.decode_dim, peak, e.prefill_attention
-            )
+            ) - (e.prefill_attention.launch_s - e.decode_attention.launch_s)
             memory = roofline.decode_attention_s(
                 counts.sequences, a.kv_heads, kv_bytes, bytes_per_s, e.decode_attention
             )
@@ -368,7 +370,7 @@ class StepModel:
                 f"{a.name} decode",
                 used * total,
                 used * roof,
-                used * (compute - e.prefill_attention.launch_s),
+                used * (compute - e.decode_attention.launch_s),
             )
             self._prefill(a, counts, result, peak)
             result.flops = result.flops + a.count * 2.0 * pairs * a.heads * a.decode_dim
@@ -380,7 +382,9 @@ class StepModel:
         constants = self.chip.efficiency.prefill_attention
         pairs = counts.chunks * attended_pairs(counts.chunk, counts.offset, a.reach_tokens)
         used = a.count * (counts.prefill > 0)
-        total = roofline.prefill_attention_s(pairs, a.heads, a.prefill_dim, peak, constants)
+        total = roofline.prefill_attention_s(
+            pairs, a.heads, a.prefill_dim, peak, constants, counts.prefill
+        )
         written = counts.prefill * a.kv_bytes_per_token
         result.add(f"{a.name} prefill", used * total, 0.0, used * (total - constants.launch_s))
         result.flops = result.flops + used * 2.0 * pairs * a.heads * a.prefill_dim
@@ -404,7 +408,10 @@ class StepModel:
             )
             used = block.count * (counts.tokens > 0)
             unpack = touched * unpack_s_per_expert
-            total = roofline.gemm_s(memory, compute, constants) + unpack
+            sorting = roofline.row_pass_s(
+                gathered, block.top_k, block.hidden, bytes_per_s, constants
+            )
+            total = roofline.gemm_s(memory, compute, constants) + sorting + unpack
             result.add(block.name, used * total, used * memory, used * (compute + unpack))
             result.flops = result.flops + used * routed * block.flops_per_row
             result.moved_bytes = result.moved_bytes + used * moved

@@ -50,6 +50,7 @@ class StepTable:
             (a.count * rate, a.count * launch, a.reach_tokens)
             for a, rate, launch in model.prefill_rates()
         ]
+        self._keys_per_query = model.chip.efficiency.prefill_attention.keys_per_query
         self.max_sequences = max_sequences
         self.max_tokens = max_tokens
 
@@ -77,7 +78,7 @@ class StepTable:
         emitting = min(sequences + finishing, self.max_sequences)
         seconds += head[emitting] - head[sequences]
         for rate, launch, reach in self._prefill:
-            pairs = sum(_pairs(c, o, reach) for c, o in chunks)
+            pairs = sum(_pairs(c, o, reach) for c, o in chunks) + self._keys_per_query * added
             seconds += rate * pairs + launch
         return seconds
 

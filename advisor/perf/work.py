@@ -63,7 +63,8 @@ class AttentionRead:
 class ExpertBlock:
     """``count`` equal routed-expert blocks; numbers are of one device unless said.
 
-    ``spread`` is how many attention ranks' tokens meet in the block.
+    ``spread`` is how many attention ranks' tokens meet in the block; ``hidden`` the width of
+    its rows.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ExpertBlock:
     spread: int
     flops_per_row: float
     bytes_per_expert: float
+    hidden: int
     gemm: str
     peak: PeakName
 
@@ -240,6 +242,7 @@ def _moe(ctx: _Context, m: Moe, count: int) -> tuple[list[Matmul], ExpertBlock]:
         spread=layout.dp,
         flops_per_row=2.0 * weights,
         bytes_per_expert=weights * f.bits_per_weight / 8.0,
+        hidden=m.latent or ctx.hidden,
         gemm=f.gemm,
         peak=f.compute,
     )

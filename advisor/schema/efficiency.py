@@ -25,6 +25,8 @@ class Gemm(Record, frozen=True):
     cost the same, ``sharpness`` of the corner between the two roofs. ``peak`` is the datasheet
     peak the kernels run at where it isn't the weight format's (integer products of quantised
     weights, float32 arithmetic of a CPU); a device that doesn't publish it takes the format's.
+    ``input_bytes`` are moved per input element before the product starts: quantising
+    activations in a kernel of its own.
     """
 
     compute_share: Share
@@ -32,6 +34,7 @@ class Gemm(Record, frozen=True):
     launch_s: Seconds
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
+    input_bytes: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     peak: Basis | None = None
 
 
@@ -48,21 +51,29 @@ class PrefillAttention(Record, frozen=True):
     """A chunk of prompt tokens against itself and what came before.
 
     ``compute_share`` is of the bf16 peak, or of ``peak`` where the device publishes it.
+    ``keys_per_query`` is what each query costs on top of the keys it attends to, in keys:
+    loading queries, storing results, half-empty tiles on the causal diagonal.
     """
 
     compute_share: Share
     launch_s: Seconds
+    keys_per_query: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     peak: Basis | None = None
 
 
 class Experts(Record, frozen=True):
-    """Grouped expert products of a mixture-of-experts layer; ``peak`` as in `Gemm`."""
+    """Grouped expert products of a mixture-of-experts layer; ``peak`` as in `Gemm`.
+
+    ``row_bytes`` are moved per element of the (token, expert) rows to sort, quantise and
+    combine them, not overlapped with the products.
+    """
 
     compute_share: Share
     memory_share: Share
     launch_s: Seconds
     min_rows_per_expert: Annotated[int, msgspec.Meta(ge=1)] = 1
     sharpness: Sharpness = 4
+    row_bytes: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     peak: Basis | None = None
 
 
