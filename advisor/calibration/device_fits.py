@@ -2,15 +2,15 @@
 
 A class is a template of constants and a handful of numbers to fit in it. Residuals are
 logarithms of predicted over measured value, so a factor of two counts alike either way; every
-(device, model, engine) group weighs the same however many rows it has, and a row far off pulls
-little (soft L1). The error that counts is that of devices the fit never saw.
+(device, model, engine, format) group weighs the same however many rows it has, and a row far
+off pulls little (soft L1). The error that counts is that of devices the fit never saw.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -64,6 +64,8 @@ class DeviceClass:
     prior
         Pull of each constant towards its start, in units of one row off by one log unit: it
         decides what no row does, and more in classes with few rows.
+    follows
+        Class whose fitted values are the starts: a newer generation with few rows of its own.
     """
 
     id: str
@@ -72,6 +74,12 @@ class DeviceClass:
     takes: Callable[[Case], bool]
     meaning: str = ""
     prior: float = 0.05
+    follows: str = ""
+
+    def starting_at(self, values: Sequence[float]) -> DeviceClass:
+        """Return the class with other starts, in the order of its constants."""
+        pairs = zip(self.constants, values, strict=True)
+        return replace(self, constants=tuple(replace(c, start=v) for c, v in pairs))
 
 
 def build(spec: DeviceClass, values: Sequence[float]) -> Efficiency:
@@ -110,7 +118,7 @@ def log_residuals(predicted: Array, cases: Sequence[Case]) -> Array:
 
 
 def _weights(cases: Sequence[Case]) -> Array:
-    groups = [(*case.row.group, case.row.metric) for case in cases]
+    groups = [(*case.row.group, case.row.metric, case.weights.id) for case in cases]
     sizes = {group: groups.count(group) for group in set(groups)}
     return np.asarray([sizes[group] ** -0.5 for group in groups])
 
@@ -139,7 +147,9 @@ def fit(spec: DeviceClass, cases: Sequence[Case], start: Sequence[float] = ()) -
         return np.concatenate([off, spec.prior * (logs - guess)])
 
     first = np.clip(np.log(start) if len(start) else guess, low + 1e-6, high - 1e-6)
-    found = least_squares(residuals, first, bounds=(low, high), max_nfev=60 if not len(start) else 8)
+    found = least_squares(
+        residuals, first, bounds=(low, high), max_nfev=60 if not len(start) else 8
+    )
     return [float(v) for v in np.exp(found.x)]
 
 

@@ -50,7 +50,11 @@ def formats_of(row: DeviceRow) -> tuple[WeightFormat, WeightFormat]:
     if row.engine_family in _GGUF_ENGINES:
         return _gguf(row, name, plain)
     if row.engine_family in _SERVER_ENGINES:
-        return _server(row, name), plain
+        known = _server(row, name)
+        if row.engine_family == "transformers" and name.startswith("awq"):
+            # Its eager AWQ kernels launch otherwise than GPTQ's of the same size.
+            known = msgspec.structs.replace(known, gemm="awq")
+        return known, plain
     return _on_device(row, name), plain
 
 
@@ -67,7 +71,8 @@ def _gguf(row: DeviceRow, name: str, plain: WeightFormat) -> tuple[WeightFormat,
     bits = row.weight_bits or _GGUF_BITS.get(name)
     kernel = next((kernel for start, kernel in _GGUF_KERNELS if name.startswith(start)), "q2_k")
     if bits is None:
-        raise MissingDataError(f"{row.id}: bits of {row.weight_format!r} are not known")
+        msg = f"{row.id}: bits of {row.weight_format!r} are not known"
+        raise MissingDataError(msg)
     base = get_format("q6_k")
     head = base.bits_per_weight if bits < base.bits_per_weight else bits
     return (
@@ -88,7 +93,8 @@ def _server(row: DeviceRow, name: str) -> WeightFormat:
     for words, known in _SERVER_KERNELS:
         if any(word in row.weight_format for word in words):
             return get_format(known)
-    raise MissingDataError(f"{row.id}: weight format {row.weight_format!r} is not known")
+    msg = f"{row.id}: weight format {row.weight_format!r} is not known"
+    raise MissingDataError(msg)
 
 
 def _on_device(row: DeviceRow, name: str) -> WeightFormat:
@@ -99,10 +105,11 @@ def _on_device(row: DeviceRow, name: str) -> WeightFormat:
     if table:
         bits = bits or _TABLE_BITS.get(name)
     if bits is None:
-        raise MissingDataError(f"{row.id}: bits of {row.weight_format!r} are not known")
-    kernel = "int2" if bits < 3 else "int4" if bits < 6 else "int8" if bits < 10 else "bf16"
+        msg = f"{row.id}: bits of {row.weight_format!r} are not known"
+        raise MissingDataError(msg)
+    kernel = "w2a16" if bits < 3 else "w4a16" if bits < 6 else "w8a16" if bits < 10 else "bf16"
     if name == "mxfp4":
-        return msgspec.structs.replace(get_format("mxfp4"), gemm="int4")
+        return msgspec.structs.replace(get_format("mxfp4"), gemm=kernel)
     # Runtimes of phones and Macs quantise the tables like the layers.
     return msgspec.structs.replace(
         get_format("bf16"),

@@ -11,6 +11,7 @@ the stages (``-ub 512`` and ``-b 2048`` of llama.cpp), so prompts overlap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from advisor.calibration.device_formats import formats_of
 from advisor.calibration.device_rows import SHORT_CONTEXT_TOKENS, DeviceRow, Unit
 from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device, read_efficiency
+from advisor.catalogue.engines import engine_ids, read_engine
 from advisor.catalogue.models import get_model
 from advisor.errors import AdvisorError, MissingDataError
 from advisor.estimator.setup import peaks_of
@@ -49,19 +51,18 @@ UNIT_CONSTANTS: Mapping[tuple[str, Unit], str] = {
     ("phone", "npu"): "phone-npu",
     ("apple-phone", "cpu"): "phone-cpu",
     ("apple-phone", "npu"): "apple-npu",
-    ("apple-gpu", "cpu"): "phone-cpu",
+    ("apple-gpu", "cpu"): "apple-cpu",
     ("apple-gpu", "npu"): "apple-npu",
-    ("pc-igpu", "npu"): "phone-npu",
-    ("pc-igpu", "cpu"): "cpu-llama-cpp",
-    ("rdna", "cpu"): "cpu-llama-cpp",
-    ("ampere", "cpu"): "cpu-llama-cpp",
-    ("blackwell-consumer", "cpu"): "cpu-llama-cpp",
+    ("pc-igpu", "npu"): "pc-npu",
+    ("pc-igpu", "cpu"): "arm-cpu-llama-cpp",
+    ("rdna", "cpu"): "x86-cpu-llama-cpp",
+    ("ampere", "cpu"): "arm-cpu-llama-cpp",
+    ("blackwell-consumer", "cpu"): "arm-cpu-llama-cpp",
 }
 """Constants of a unit other than the one a system-on-chip's architecture stands for."""
 
-MICRO_BATCH: Mapping[str, int] = {"llama.cpp": 512, "mlx": 512, "qnn-genie": 128, "coreml": 1}
-"""Prompt tokens of one step (Core ML decoders take a prompt token by token); others take :data:`STEP_TOKENS`."""
 STEP_TOKENS = 8192
+"""Prompt tokens of one step under engines that the catalogue doesn't have."""
 BATCH_TOKENS = 2048
 """Prompt tokens whose micro-batches overlap in a layer split (llama.cpp's default ``-b``)."""
 
@@ -90,7 +91,20 @@ class Case:
     @property
     def own_unit(self) -> bool:
         """Whether the unit that ran is the one the device's figures describe."""
-        return self.unit == "device" or self.unit == self.device.unit
+        return self.unit in ("device", self.device.unit)
+
+
+_EXPERT_PARALLEL = re.compile(r"\bEP(\d+)\b")
+
+
+def _layout(row: DeviceRow) -> Layout:
+    """Several devices split tensors or experts as the row says, else the layers."""
+    split = _EXPERT_PARALLEL.search(row.notes)
+    experts = int(split.group(1)) if split else 1
+    if experts > 1 and row.device_count % experts == 0:
+        # Engines that spread experts over devices split attention over the same devices.
+        return Layout(tp=row.device_count, ep=experts)
+    return Layout(tp=row.tp, pp=max(row.device_count // row.tp, 1))
 
 
 def resolve_case(row: DeviceRow) -> Case:
@@ -104,7 +118,8 @@ def resolve_case(row: DeviceRow) -> Case:
         If the row can't be used, or the model's dimensions aren't published.
     """
     if row.problem:
-        raise MissingDataError(f"{row.id}: {row.problem}")
+        msg = f"{row.id}: {row.problem}"
+        raise MissingDataError(msg)
     device, model = get_device(row.device), get_model(row.model)
     if model.shape is None:
         msg = f"{row.id}: dimensions of {model.name} are not in the catalogue"
@@ -118,7 +133,7 @@ def resolve_case(row: DeviceRow) -> Case:
         weights=weights,
         plain=plain,
         kv_bits=8.0 if "fp8 kv" in row.notes.lower() else 16.0,
-        layout=Layout(tp=row.tp, pp=max(row.device_count // row.tp, 1)),
+        layout=_layout(row),
         engine=ENGINES.get(row.engine_family, row.engine_family),
         unit=row.unit,
         cores=min(row.threads or available, available),
@@ -222,11 +237,18 @@ def _decode_steps(case: Case, tokens: float) -> list[list[float]]:
     return [[row.batch or 1.0, prompt + answer / 2.0, 0.0, 0.0, 0.0, 0.0, tokens]]
 
 
+@cache
+def _step_tokens(engine: str) -> int:
+    if engine not in engine_ids():
+        return STEP_TOKENS
+    return int(read_engine(engine).scheduler.max_step_tokens.value)
+
+
 def _prefill_steps(case: Case) -> list[list[float]]:
     row, stages = case.row, case.layout.pp
     prompt = SHORT_CONTEXT_TOKENS if row.input_tokens is None else row.input_tokens
     prompt, batch = max(prompt, 1), row.batch or 1.0
-    budget = MICRO_BATCH.get(case.engine, STEP_TOKENS)
+    budget = _step_tokens(case.engine)
     together = min(max(budget // prompt, 1.0), batch)
     chunks = [min(budget, prompt - at) for at in range(0, prompt, budget)]
     overlapping = max(BATCH_TOKENS // budget, 1)

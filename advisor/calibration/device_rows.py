@@ -61,7 +61,6 @@ _ENGINE_UNITS: Mapping[str, Unit] = {
 }
 _SUFFIX = re.compile(r"-(cpu|gpu|npu|ane)$")
 _HYBRID = re.compile(r"hybrid|offload|cluster")
-_MIXED = ("prefill and decode mixed", "averaged over encoded and generated")
 _LOWER_BOUND_BITS = 16.0
 
 
@@ -87,9 +86,10 @@ class DeviceRow:
     batch
         Sequences at once, None if unknown.
     input_tokens, output_tokens
-        None if unknown; ``about`` tells that the source gave only an approximate prompt length.
-    metric, value
-        Kind of figure, and its value in tokens/s, milliseconds or watts of the whole system.
+        None if unknown.
+    metric, metric_name, value
+        Kind of figure, its name as written, and its value in tokens/s, milliseconds or watts
+        of the whole system.
     """
 
     id: str
@@ -107,6 +107,7 @@ class DeviceRow:
     input_tokens: int | None
     output_tokens: int | None
     metric: Metric
+    metric_name: str
     value: float
     source: str
     notes: str
@@ -153,21 +154,25 @@ def _length_problem(row: DeviceRow) -> str:
     return ""
 
 
+_TRAPS: tuple[tuple[Metric, str, bool, str], ...] = (
+    ("decode", "averaged over encoded", False, "mean over prompt and answer"),
+    ("decode", "aggregate", True, "sum over the batch, shared prompt"),
+    ("ttft", "queue", False, "waiting in the queue"),
+    ("ttft", "upper bound", False, "scaled up by the source, not measured"),
+    ("power", "wall", False, "power of the whole system at the wall"),
+)
+"""Metric, words in the notes, whether only batches are concerned, and the reason."""
+
+
 def _trap(row: DeviceRow) -> str:
     notes = row.notes.lower()
-    if row.metric == "decode" and "averaged over encoded" in notes:
-        return "mean over prompt and answer"
-    if row.metric == "decode" and "aggregate" in notes and not row.alone:
-        return "sum over the batch, shared prompt"
-    if row.metric == "ttft" and "queue" in notes:
-        return "waiting in the queue"
-    if row.metric == "ttft" and "upper bound" in notes:
-        return "scaled up by the source, not measured"
-    if row.metric == "power" and "wall" in notes:
-        return "power of the whole system at the wall"
-    if "warning" in notes:
-        return "the source doubts it"
-    return ""
+    for metric, words, batches, reason in _TRAPS:
+        if row.metric == metric and words in notes and not (batches and row.alone):
+            return reason
+    if "x tp (ambiguous)" in notes and row.tp > 1:
+        # Such rows exceed what memory can deliver: their table gave totals.
+        return "a total, multiplied by the devices once more"
+    return "the source doubts it" if "warning" in notes else ""
 
 
 def lower_bound(row: DeviceRow) -> bool:
@@ -185,11 +190,6 @@ def lower_bound(row: DeviceRow) -> bool:
         and row.weight_bits == _LOWER_BOUND_BITS
     )
     return throttled or (external and "backend gpu" in notes) or slow_table
-
-
-def mixed_rate(row: DeviceRow) -> bool:
-    """Tell rows whose rate counts prompt and answer tokens over the whole time."""
-    return row.metric == "total"
 
 
 def _number(text: str) -> float | None:
@@ -240,6 +240,7 @@ def _record(cells: Mapping[str, str]) -> DeviceRow:
         input_tokens=_tokens(cells["input_len"]),
         output_tokens=_tokens(cells["output_len"]),
         metric=METRICS.get(cells["metric"], "other"),
+        metric_name=cells["metric"],
         value=value,
         source=cells["source"],
         notes=cells["notes"],

@@ -133,14 +133,14 @@ def _gemm_s(constants: Gemm, inputs: tuple[Array, ...]) -> Array:
     return roofline.gemm_s(moving, computing, constants) + quantising
 
 
-def decode_sample(rows: AttentionRows, sheet: Datasheet) -> Sample:
-    """Decode attention over the full context, 16-bit cache, heads of 64 or 128.
+def decode_sample(rows: AttentionRows, sheet: Datasheet, cache_bytes: float = 2.0) -> Sample:
+    """Decode attention over the full context by cache width, heads of 64 or 128.
 
-    At least 64 tokens, 2 to 16 query heads per KV head: wider groups, and 8-bit caches on
-    Hopper, run on other, slower kernels.
+    At least 64 tokens, 2 to 16 query heads per KV head: wider groups run on other, slower
+    kernels.
     """
     chosen = (rows.window == 0) & np.isin(rows.head_dim, (64.0, 128.0)) & (rows.seconds > 0)
-    chosen &= (rows.context >= 64) & (rows.batch <= 512) & (rows.cache_bytes == 2.0)
+    chosen &= (rows.context >= 64) & (rows.batch <= 512) & (rows.cache_bytes == cache_bytes)
     chosen &= (rows.heads >= 2 * rows.kv_heads) & (rows.heads <= 16 * rows.kv_heads)
     batch, heads, context = rows.batch[chosen], rows.kv_heads[chosen], rows.context[chosen]
     read = 2.0 * batch * heads * context * rows.head_dim[chosen] * rows.cache_bytes[chosen]
@@ -171,20 +171,27 @@ def _decode_s(constants: DecodeAttention, inputs: tuple[Array, ...]) -> Array:
     return roofline.decode_attention_s(batch, heads, read, 1.0, constants)
 
 
-def prefill_sample(rows: AttentionRows, sheet: Datasheet) -> Sample:
-    """Causal prefill attention, 16-bit cache, heads of 128, 128-32,768 tokens.
+def prefill_sample(rows: AttentionRows, sheet: Datasheet, head_dim: float = 128.0) -> Sample:
+    """Causal prefill attention, 16-bit cache, heads of one size, 128-32,768 tokens.
 
-    Heads of 64 reach only 0.6 to 0.9 of the share and would blur it.
+    Heads of 64 reach only 0.6 to 0.9 of the share: a factor of their own.
     """
-    chosen = (rows.window == 0) & (rows.head_dim == 128) & (rows.seconds > 0)
+    chosen = (rows.window == 0) & (rows.head_dim == head_dim) & (rows.seconds > 0)
     chosen &= (rows.context >= 128) & (rows.cache_bytes == 2.0) & (rows.heads >= 2 * rows.kv_heads)
     chosen &= rows.batch * rows.context <= 32768
     batch, prompt, heads = rows.batch[chosen], rows.context[chosen], rows.heads[chosen]
     pairs = batch * prompt * (prompt + 1.0) / 2.0
-    width = 2.0 * rows.head_dim[chosen] / sheet.flops_per_s["bf16"]
+    work = heads / sheet.flops_per_s["bf16"]
+    width = 2.0 * rows.head_dim[chosen]
     group = shape_groups(heads, rows.kv_heads[chosen], rows.head_dim[chosen], batch)
     tokens = batch * prompt
-    return Sample((pairs, heads, width, tokens), rows.seconds[chosen], group, tokens)
+    return Sample((pairs, work, width, tokens), rows.seconds[chosen], group, tokens)
+
+
+def prefill_seconds(constants: PrefillAttention, inputs: tuple[Array, ...]) -> Array:
+    """Time of prefill attention from a sample's inputs, seconds."""
+    pairs, heads, width, tokens = inputs
+    return roofline.prefill_attention_s(pairs, heads, width, 1.0, constants, tokens)
 
 
 def prefill_kernels() -> list[Kernel[PrefillAttention]]:
@@ -194,11 +201,9 @@ def prefill_kernels() -> list[Kernel[PrefillAttention]]:
         share, launch, keys = (float(number) for number in free)
         return PrefillAttention(compute_share=share, launch_s=launch, keys_per_query=keys)
 
-    def seconds(constants: PrefillAttention, inputs: tuple[Array, ...]) -> Array:
-        pairs, heads, width, tokens = inputs
-        return roofline.prefill_attention_s(pairs, heads, width, 1.0, constants, tokens)
-
-    return [Kernel(build, seconds, (0.02, 1e-6, 1.0), (0.5, 1e-5, 200.0), (1.2, 2e-4, 5000.0))]
+    return [
+        Kernel(build, prefill_seconds, (0.02, 1e-6, 1.0), (0.5, 1e-5, 200.0), (1.2, 2e-4, 5000.0))
+    ]
 
 
 def collective_sample(rows: CollectiveRows, sheet: Datasheet, most_devices: int = 8) -> Sample:

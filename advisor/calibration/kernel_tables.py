@@ -53,8 +53,8 @@ FORMATS = {
 }
 """Compute format → names the tables use for it."""
 
-_CACHE_BYTES = {"bfloat16": 2.0, "float16": 2.0, "fp8": 1.0}
-_MS = 1e-3
+CACHE_BYTES = {"bfloat16": 2.0, "float16": 2.0, "fp8": 1.0}
+MS = 1e-3
 _FULL_SHARE = 0.3
 
 
@@ -220,7 +220,7 @@ class KernelTables:
         path = self.newest(device, "comm", engine, "custom_allreduce")
         if path is None:
             return None
-        table = _read(path, "num_gpus", "message_size", "kernel_source", "latency")
+        table = read_columns(path, "num_gpus", "message_size", "kernel_source", "latency")
         eager = np.array(["eager" in str(name) for name in table["kernel_source"]])
         return _collective(table, ~eager)
 
@@ -229,7 +229,7 @@ class KernelTables:
         path = self.newest(device, "comm", "nccl", "nccl")
         if path is None:
             return None
-        table = _read(path, "num_gpus", "message_size", "op_name", "nccl_dtype", "latency")
+        table = read_columns(path, "num_gpus", "message_size", "op_name", "nccl_dtype", "latency")
         chosen = (table["op_name"] == "all_reduce") & (table["nccl_dtype"] == "half")
         return _collective(table, chosen) if chosen.any() else None
 
@@ -238,13 +238,13 @@ class KernelTables:
         path = self.newest(device, "quantize", engine, "scale_matrix")
         if path is None:
             return None
-        table = _read(path, "m", "k", "quant_dtype", "latency")
+        table = read_columns(path, "m", "k", "quant_dtype", "latency")
         chosen = table["quant_dtype"] == "fp8"
-        elements = _numbers(table["m"], chosen) * _numbers(table["k"], chosen)
-        return ElementwiseRows(elements, _numbers(table["latency"], chosen) * _MS)
+        elements = numbers(table["m"], chosen) * numbers(table["k"], chosen)
+        return ElementwiseRows(elements, numbers(table["latency"], chosen) * MS)
 
 
-def _read(
+def read_columns(
     path: Path, *columns: str, absent: Mapping[str, float] | None = None
 ) -> dict[str, NDArray[Any]]:
     """Read columns; those older tables lack take the value ``absent`` gives."""
@@ -259,7 +259,8 @@ def _read(
     return result
 
 
-def _numbers(column: NDArray[Any], chosen: NDArray[np.bool_]) -> Array:
+def numbers(column: NDArray[Any], chosen: NDArray[np.bool_]) -> Array:
+    """Return the chosen values of a column."""
     return np.asarray(column[chosen], dtype=float)
 
 
@@ -279,23 +280,23 @@ def _newest_full(versions: list[dict[str, T]], size: Callable[[T], int]) -> dict
 
 
 def _gemm(path: Path) -> dict[str, GemmRows]:
-    table = _read(path, "gemm_dtype", "m", "n", "k", "latency")
+    table = read_columns(path, "gemm_dtype", "m", "n", "k", "latency")
     result = {}
     for name, chosen in _by_format(table["gemm_dtype"]).items():
-        m, n, k = (_numbers(table[c], chosen) for c in ("m", "n", "k"))
-        result[name] = GemmRows(m, n, k, _numbers(table["latency"], chosen) * _MS)
+        m, n, k = (numbers(table[c], chosen) for c in ("m", "n", "k"))
+        result[name] = GemmRows(m, n, k, numbers(table["latency"], chosen) * MS)
     return result
 
 
 def _experts(path: Path) -> dict[str, ExpertRows]:
     sizes = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts")
     columns = (*sizes, "moe_tp_size", "moe_ep_size")
-    table = _read(path, "moe_dtype", "distribution", "latency", *columns)
+    table = read_columns(path, "moe_dtype", "distribution", "latency", *columns)
     exponent = np.array([_exponent(str(name)) for name in table["distribution"]])
     result = {}
     for name, chosen in _by_format(table["moe_dtype"]).items():
         tokens, hidden, inner, top_k, count, tp, ep = (
-            _numbers(table[column], chosen) for column in columns
+            numbers(table[column], chosen) for column in columns
         )
         result[name] = ExpertRows(
             tokens=tokens,
@@ -306,7 +307,7 @@ def _experts(path: Path) -> dict[str, ExpertRows]:
             tp=tp,
             ep=ep,
             imbalance=exponent[chosen],
-            seconds=_numbers(table["latency"], chosen) * _MS,
+            seconds=numbers(table["latency"], chosen) * MS,
         )
     return result
 
@@ -320,11 +321,11 @@ def _exponent(distribution: str) -> float:
 def _attention(path: Path, *, decode: bool) -> AttentionRows:
     columns = ("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim")
     kinds = ("attn_dtype", "kv_cache_dtype")
-    table = _read(path, *columns, *kinds, "latency", absent={"window_size": 0})
-    cache = np.array([_CACHE_BYTES.get(str(name), 0.0) for name in table["kv_cache_dtype"]])
+    table = read_columns(path, *columns, *kinds, "latency", absent={"window_size": 0})
+    cache = np.array([CACHE_BYTES.get(str(name), 0.0) for name in table["kv_cache_dtype"]])
     computed_in_16_bits = np.isin(table["attn_dtype"].astype(str), ("bfloat16", "float16"))
     chosen = (cache > 0) & computed_in_16_bits
-    batch, prompt, step, heads, kv_heads, head_dim = (_numbers(table[c], chosen) for c in columns)
+    batch, prompt, step, heads, kv_heads, head_dim = (numbers(table[c], chosen) for c in columns)
     return AttentionRows(
         batch=batch,
         context=prompt + step if decode else prompt,
@@ -332,11 +333,11 @@ def _attention(path: Path, *, decode: bool) -> AttentionRows:
         kv_heads=np.minimum(np.where(kv_heads > 0, kv_heads, heads), heads),
         head_dim=head_dim,
         cache_bytes=cache[chosen],
-        window=_numbers(table["window_size"], chosen),
-        seconds=_numbers(table["latency"], chosen) * _MS,
+        window=numbers(table["window_size"], chosen),
+        seconds=numbers(table["latency"], chosen) * MS,
     )
 
 
 def _collective(table: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> CollectiveRows:
-    devices, size = _numbers(table["num_gpus"], chosen), _numbers(table["message_size"], chosen)
-    return CollectiveRows(devices, size * 2.0, _numbers(table["latency"], chosen) * _MS)
+    devices, size = numbers(table["num_gpus"], chosen), numbers(table["message_size"], chosen)
+    return CollectiveRows(devices, size * 2.0, numbers(table["latency"], chosen) * MS)

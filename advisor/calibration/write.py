@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from advisor.calibration import expert_models
+from advisor.calibration import expert_models, mixer_models, mixer_tables
 from advisor.calibration import kernel_fits as fits
 from advisor.calibration import kernel_models as models
+from advisor.calibration.kernel_families import ENGINES, FAMILIES, Family, datasheet
 from advisor.calibration.kernel_tables import KernelTables, optional_module
-from advisor.errors import MissingDataError
-from advisor.schema.device import Device
-from advisor.schema.efficiency import Collective, Efficiency, Elementwise
+from advisor.catalogue.devices import get_device
+from advisor.errors import MissingDataError, UnknownNameError
+from advisor.schema.efficiency import (
+    Collective,
+    DecodeAttention,
+    Efficiency,
+    Elementwise,
+    LatentAttention,
+    PrefillAttention,
+    Recurrent,
+)
 from advisor.schema.fact import Source
 
 T = TypeVar("T")
-
-ENGINES = ("vllm", "trtllm", "sglang")
-"""Whose tables speak for a family, first choice first."""
 
 SOURCE = Source(
     id="kernel-tables",
@@ -39,68 +45,11 @@ ELEMENTWISE = Elementwise(
 
 _DIGITS = 3
 _FEWEST_ROWS = 100
+_MOST_ERROR, _MOST_VARIANT_ERROR = 0.2, 0.15
+"""Median error on left-out shapes beyond which an optional record, or factor, isn't written."""
 
-
-@dataclass(frozen=True)
-class Family:
-    """A device family: who was measured, and how the result is to be read.
-
-    ``engine_of`` names the engine for one ``kind`` or ``kind/format`` whose preferred table is
-    not usable (``"none"``: no table is). Unusable are tables timed outside a CUDA graph (a
-    flat 90 us: fp8_block products of vLLM), on untuned kernels (fp8 experts of vLLM on
-    Hopper) or without slicing the weights (int4 experts of older versions).
-    """
-
-    id: str
-    devices: tuple[str, ...]
-    notes: str = ""
-    engine_of: Mapping[str, str] = field(default_factory=dict)
-
-
-FAMILIES = (
-    Family(
-        "hopper",
-        ("h100-sxm", "h200-sxm"),
-        notes="8-bit caches read at 0.64 of the bandwidth (vLLM) instead of 0.88.",
-        engine_of={"gemm/fp8_block": "sglang", "experts/fp8": "trtllm"},
-    ),
-    Family("ampere", ("a100-sxm-80",), engine_of={"experts/w4a16": "none"}),
-    Family("ada", ("l40s",), engine_of={"gemm/fp8_block": "trtllm"}),
-    Family(
-        "blackwell",
-        ("b200", "b300", "gb200", "gb300"),
-        notes="One set for B200 and B300; apart, the fp4 compute share is 0.43 and 0.30 of peak.",
-        engine_of={"gemm/fp8_block": "sglang", "experts/w4a16": "sglang"},
-    ),
-    Family(
-        "blackwell-consumer",
-        ("rtx-pro-6000-server",),
-        engine_of={"gemm/fp8_block": "trtllm", "experts/fp8_block": "sglang"},
-    ),
-)
-
-
-def datasheet(device: Device) -> models.Datasheet:
-    """Take the rates constants refer to from a device's facts.
-
-    Raises
-    ------
-    MissingDataError
-        If the device publishes no bf16 peak.
-    """
-    peak, link = device.peak, device.link
-    named = {
-        "bf16": peak.bf16_flops_per_s,
-        "fp8": peak.fp8_flops_per_s,
-        "fp4": peak.fp4_flops_per_s,
-        "int8": peak.int8_ops_per_s,
-    }
-    rates = {name: fact.value for name, fact in named.items() if fact is not None}
-    if "bf16" not in rates:
-        msg = f"{device.id} publishes no bf16 peak to measure kernels against"
-        raise MissingDataError(msg)
-    lane = link.bytes_per_s_per_direction or link.pcie_bytes_per_s_per_direction
-    return models.Datasheet(rates, device.memory.bytes_per_s.value, lane.value if lane else None)
+_MOST_RECURRENT_ERROR = 0.35
+"""Recurrent layers: without the record, prefill is several times too fast."""
 
 
 class FamilyFit:
@@ -123,6 +72,7 @@ class FamilyFit:
         self.sheets = {device: sheets[device] for device in family.devices}
         self.family = family
         self.report: list[str] = []
+        self._engine_used: dict[str, str] = {}
 
     def efficiency(self, fitted: dt.date) -> Efficiency:
         """Return the family's constants.
@@ -139,18 +89,6 @@ class FamilyFit:
             expert_models.experts_sample,
             lambda _: expert_models.experts_kernels(),
         )
-        decode = self._one(
-            "decode attention",
-            self.tables.decode_attention,
-            models.decode_sample,
-            models.decode_kernels(),
-        )
-        prefill = self._one(
-            "prefill attention",
-            self.tables.prefill_attention,
-            models.prefill_sample,
-            models.prefill_kernels(),
-        )
         return Efficiency(
             schema=1,
             id=self.family.id,
@@ -161,11 +99,61 @@ class FamilyFit:
             measured_devices=self.family.devices,
             gemm=gemm,
             experts=experts,
-            decode_attention=decode,
-            prefill_attention=prefill,
+            decode_attention=self._decode_attention(),
+            prefill_attention=self._prefill_attention(),
+            latent_attention=self._latent_attention(),
+            latent_prefill=self._optional(
+                "latent prefill",
+                partial(mixer_tables.latent_prefill, self.tables),
+                mixer_models.latent_prefill_sample,
+                models.prefill_kernels(),
+            ),
+            recurrent=self._recurrent(),
             elementwise=self._elementwise(),
             collective=self._collective(),
             notes=self._notes(),
+        )
+
+    def _decode_attention(self) -> DecodeAttention:
+        read, sample = self.tables.decode_attention, models.decode_sample
+        usual = self._one("decode attention", read, sample, models.decode_kernels())
+        eight = partial(sample, cache_bytes=1.0)
+        kernels = mixer_models.fp8_cache_kernels(usual)
+        return self._variant("decode attention", "8-bit cache", read, eight, kernels) or usual
+
+    def _prefill_attention(self) -> PrefillAttention:
+        read, sample = self.tables.prefill_attention, models.prefill_sample
+        usual = self._one("prefill attention", read, sample, models.prefill_kernels())
+        small = partial(sample, head_dim=64.0)
+        kernels = mixer_models.small_head_kernels(usual)
+        return self._variant("prefill attention", "heads of 64", read, small, kernels) or usual
+
+    def _latent_attention(self) -> LatentAttention | None:
+        read = partial(mixer_tables.latent_decode, self.tables)
+        sample = mixer_models.latent_sample
+        usual = self._optional("latent decode", read, sample, mixer_models.latent_kernels())
+        if usual is None:
+            return None
+        eight = partial(sample, cache_bytes=1.0)
+        kernels = mixer_models.fp8_latent_kernels(usual)
+        return self._variant("latent decode", "8-bit cache", read, eight, kernels) or usual
+
+    def _recurrent(self) -> Recurrent | None:
+        decode = self._optional(
+            "recurrent decode",
+            partial(mixer_tables.recurrent_decode, self.tables),
+            mixer_models.recurrent_decode_sample,
+            mixer_models.recurrent_decode_kernels(),
+            _MOST_RECURRENT_ERROR,
+        )
+        if decode is None:
+            return None
+        return self._optional(
+            "recurrent prefill",
+            partial(mixer_tables.recurrent_prefill, self.tables),
+            mixer_models.recurrent_prefill_sample,
+            mixer_models.recurrent_prefill_kernels(decode),
+            _MOST_RECURRENT_ERROR,
         )
 
     def _engines(self, kind: str) -> Sequence[str]:
@@ -201,6 +189,18 @@ class FamilyFit:
         sample: Callable[[Any, models.Datasheet], fits.Sample],
         kernels: Sequence[fits.Kernel[T]],
     ) -> T:
+        for engine, parts in self._samples(kind, read, sample):
+            self._engine_used[kind] = engine
+            return self._fit(f"{kind} ({engine})", kernels, parts)
+        msg = f"no table of {kind} for {self.family.id}"
+        raise MissingDataError(msg)
+
+    def _samples(
+        self,
+        kind: str,
+        read: Callable[[str, str], Any],
+        sample: Callable[[Any, models.Datasheet], fits.Sample],
+    ) -> Iterator[tuple[str, list[fits.Sample]]]:
         for engine in self._engines(kind):
             rows = {device: read(device, engine) for device in self.sheets}
             parts = [
@@ -209,9 +209,53 @@ class FamilyFit:
                 if rows[device] is not None
             ]
             if parts:
-                return self._fit(f"{kind} ({engine})", kernels, parts)
-        msg = f"no table of {kind} for {self.family.id}"
-        raise MissingDataError(msg)
+                yield engine, parts
+
+    def _optional(
+        self,
+        kind: str,
+        read: Callable[[str, str], Any],
+        sample: Callable[[Any, models.Datasheet], fits.Sample],
+        kernels: Sequence[fits.Kernel[T]],
+        most_error: float = _MOST_ERROR,
+    ) -> T | None:
+        """Fit the first engine's tables that the model describes, if any."""
+        for engine, parts in self._samples(kind, read, sample):
+            found = self._try(f"{kind} ({engine})", kernels, parts, most_error)
+            if found is not None:
+                self._engine_used[kind] = engine
+                return found
+        return None
+
+    def _variant(
+        self,
+        kind: str,
+        condition: str,
+        read: Callable[[str, str], Any],
+        sample: Callable[[Any, models.Datasheet], fits.Sample],
+        kernels: Sequence[fits.Kernel[T]],
+    ) -> T | None:
+        """Fit the same kernel under another condition, on the tables of the same engine."""
+        for engine, parts in self._samples(kind, read, sample):
+            if engine == self._engine_used[kind]:
+                return self._try(
+                    f"{kind}, {condition} ({engine})", kernels, parts, _MOST_VARIANT_ERROR
+                )
+        return None
+
+    def _try(
+        self,
+        name: str,
+        kernels: Sequence[fits.Kernel[T]],
+        parts: Sequence[fits.Sample],
+        most_error: float,
+    ) -> T | None:
+        if sum(part.seconds.size for part in parts) < _FEWEST_ROWS:
+            return None
+        result = fits.fit_kernel(kernels, fits.join(parts))
+        used = result.held_out <= most_error
+        self.report.append(_line(name, result) + ("" if used else "; not used"))
+        return result.constants if used else None
 
     def _elementwise(self) -> Elementwise:
         try:
@@ -237,8 +281,7 @@ class FamilyFit:
 
     def _fit(self, name: str, kernels: Sequence[fits.Kernel[T]], parts: Sequence[fits.Sample]) -> T:
         result = fits.fit_kernel(kernels, fits.join(parts))
-        inside, outside = f"{result.in_sample:.1%}", f"{result.held_out:.1%}"
-        self.report.append(f"{name}: {inside} in sample, {outside} on left-out shapes")
+        self.report.append(_line(name, result))
         return result.constants
 
     def _notes(self) -> str:
@@ -249,12 +292,18 @@ class FamilyFit:
                 "Elementwise: launches per layer and memory share are prototype values; the launch",
                 "is fitted to fp8 quantisation kernels where tables have them, else 2.2 us.",
                 "Products move weights and 2 bytes per activation, experts the touched weights.",
-                "Attention: 16-bit cache; prefill on heads of 128.",
+                "Attention: 16-bit cache and heads of 128; 8-bit caches and heads of 64 by one",
+                "factor each. Recurrent: gated delta rule and its convolution.",
                 *([self.family.notes] if self.family.notes else []),
                 "Median errors, engine whose tables were used in brackets:",
                 *self.report,
             ]
         )
+
+
+def _line(name: str, result: fits.Fit[Any]) -> str:
+    inside, outside = f"{result.in_sample:.1%}", f"{result.held_out:.1%}"
+    return f"{name}: {inside} in sample, {outside} on left-out shapes, {result.rows} rows"
 
 
 def to_toml(efficiency: Efficiency) -> str:
@@ -288,3 +337,51 @@ def write_family(efficiency: Efficiency, folder: Path) -> Path:
     path = folder / f"{efficiency.id}.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def chosen_families(name: str | None) -> tuple[Family, ...]:
+    """Return the family of a name, or all of them.
+
+    Raises
+    ------
+    UnknownNameError
+        If there are no tables of that family.
+    """
+    found = tuple(family for family in FAMILIES if name in {None, family.id})
+    if not found:
+        known = [family.id for family in FAMILIES]
+        msg = f"no kernel tables of a family {name!r}; there are {', '.join(known)}"
+        raise UnknownNameError(msg, suggestions=known)
+    return found
+
+
+def refit(
+    tables: KernelTables,
+    folder: Path,
+    fitted: dt.date,
+    name: str | None = None,
+) -> Iterator[tuple[Path, list[str]]]:
+    """Fit families one by one, writing each when it is done.
+
+    Parameters
+    ----------
+    tables
+        Kernel tables.
+    folder
+        Where the files go.
+    fitted
+        Date they carry.
+    name
+        Only this family.
+
+    Yields
+    ------
+    tuple
+        The file written, and what each fit left.
+    """
+    families = chosen_families(name)
+    optional_module("tomli_w")
+    for family in families:
+        sheets = {device: datasheet(get_device(device)) for device in family.devices}
+        fit = FamilyFit(tables, sheets, family)
+        yield write_family(fit.efficiency(fitted), folder), fit.report

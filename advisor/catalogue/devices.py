@@ -81,7 +81,8 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
     """
     for row in _families().family:
         matches = device.architecture in row.architectures and engine_id in row.engines
-        if matches and row.memory_kind in device.memory.kind:
+        matches = matches and row.memory_kind in device.memory.kind
+        if matches and row.unit in (None, device.unit):
             return _choice(device, read_efficiency(row.constants), row.own_family)
     engines = sorted(
         {

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
 
 import msgspec
 
-from advisor.errors import InvalidFileError
+from advisor.catalogue.gguf_header import ARCHITECTURES, GgufHeader, Tensor, read_header
 from advisor.schema.engine import WeightFormat
 from advisor.schema.fact import Fact, Source
 from advisor.schema.model import Attention, Layer, Linear, Mla, Mlp, Model, Moe, Parameters, Shape
 
 MAX_LAYERS = 10_000
-MAX_SIZE = 1_000_000_000
-_READ_ERRORS = (ValueError, IndexError, KeyError, TypeError, ArithmeticError, OSError, struct.error)
-
-_PLAIN = (
-    "chatglm command-r deepseek2 gemma glm4 glm4moe granite granitemoe internlm2 llama minicpm "
-    "minimax-m2 mistral3 olmoe phi3 qwen2 qwen2moe qwen2vl qwen3 qwen35 qwen35moe qwen3moe "
-    "qwen3next qwen3vl qwen3vlmoe smollm3 stablelm"
-)
-_WINDOWED = {"gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "gemma3": 6}
-ARCHITECTURES = dict.fromkeys(_PLAIN.split(), 0) | _WINDOWED
-"""Supported architectures; all layers but every n-th have the window the file states."""
 
 _DELTANET = ("qwen3next", "qwen35", "qwen35moe")
 _BLOCK = re.compile(r"^blk\.(\d{1,5})\.(.+)$")
@@ -46,120 +32,7 @@ _GEMM = {"bf16": "F16 BF16 F32", "q8_0": "Q8_", "q6_k": "Q6_", "q5_k": "Q5_", "m
 _GEMM |= {"q4_0": "Q4_0 Q4_1", "q4_k": "Q4_K IQ4_", "q3_k": "Q3_ IQ3_", "q2_k": "Q2_ IQ2_ IQ1_ TQ"}
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """Name, type and exact size of one tensor."""
-
-    name: str
-    kind: str
-    elements: int
-    bytes: int
-
-
-class _File:
-    """Metadata and tensors of a file; every error names the file and the key."""
-
-    def __init__(self, path: Path, fields: dict[str, Any], tensors: tuple[_Tensor, ...]) -> None:
-        self.path, self.fields, self.tensors = path, fields, tensors
-        self.architecture = self.text("general.architecture")
-        if self.architecture not in ARCHITECTURES:
-            known = ", ".join(sorted(ARCHITECTURES))
-            what = f"{self.architecture!r} is not supported; supported: {known}"
-            self.fail("general.architecture", what)
-
-    def fail(self, key: str, what: str) -> NoReturn:
-        """Raise the error of a key."""
-        msg = f"{self.path}: {key}: {what}"
-        raise InvalidFileError(msg)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """Return a string; it must be there unless there is a default."""
-        value = self.fields.get(key, default)
-        if not isinstance(value, str):
-            self.fail(key, "missing" if value is None else f"must be text, got {value!r}")
-        return value
-
-    def optional(self, key: str, layer: int = 0, low: int = 0, high: int = MAX_SIZE) -> int | None:
-        """Return an integer of the architecture (of one layer if it is a list), or None."""
-        full = f"{self.architecture}.{key}"
-        value = self.fields.get(full)
-        if isinstance(value, list):
-            if layer >= len(value):
-                self.fail(full, f"has {len(value)} entries, but layer {layer} needs one")
-            value = value[layer]
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.fail(full, f"must be an integer from {low} to {high}, got {value!r:.40}")
-        return value
-
-    def size(self, key: str, layer: int = 0, high: int = MAX_SIZE) -> int:
-        """Return a positive integer that must be there."""
-        value = self.optional(key, layer, 1, high)
-        if value is None:
-            self.fail(f"{self.architecture}.{key}", "missing; must be a positive integer")
-        return value
-
-    def tensor(self, name: str) -> _Tensor | None:
-        """Return a tensor by name."""
-        return next((t for t in self.tensors if t.name == name), None)
-
-
-def _open(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
-    """Read header and tensor directory of one file with the ``gguf`` package.
-
-    Raises
-    ------
-    InvalidFileError
-        If the package is missing, or the file is no GGUF, truncated or inconsistent.
-    """
-    try:
-        from gguf import GGUFReader
-    except ImportError as error:
-        msg = f"{path}: reading GGUF files needs the gguf package: pip install gguf"
-        raise InvalidFileError(msg) from error
-
-    class Reader(GGUFReader):
-        """Refuses to read past the end, where the base class would loop over empty slices."""
-
-        def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
-            found = super()._get(offset, dtype, count, override_order)
-            if len(found) != int(count):
-                msg = f"file ends at byte {len(self.data)}, inside data at byte {offset}"
-                raise ValueError(msg)
-            return found
-
-    try:
-        reader = Reader(path)
-        fields = {name: f.contents() for name, f in reader.fields.items() if "token" not in name}
-        tensors = tuple(
-            _Tensor(t.name, t.tensor_type.name, int(t.n_elements), int(t.n_bytes))
-            for t in reader.tensors
-        )
-    except _READ_ERRORS as error:
-        msg = f"{path}: not a readable GGUF file: {str(error) or type(error).__name__}"
-        raise InvalidFileError(msg) from error
-    return fields, tensors
-
-
-def _read(path: Path) -> _File:
-    """Read a file, and the other parts of it if it was split."""
-    fields, tensors = _open(path)
-    parts = fields.get("split.count", 1)
-    named = re.search(r"-\d{5}-of-(\d{5})\.gguf$", path.name)
-    if isinstance(parts, int) and parts > 1 and named:
-        names = [
-            f"{path.name[: named.start()]}-{i:05}-of-{parts:05}.gguf" for i in range(1, parts + 1)
-        ]
-        opened = [_open(path.with_name(name)) for name in names]
-        fields, tensors = opened[0][0], tuple(t for _, part in opened for t in part)
-    elif parts not in {0, 1}:
-        msg = f"{path}: split.count: {parts!r} parts, so the name must end in -00001-of-0000N.gguf"
-        raise InvalidFileError(msg)
-    return _File(path, fields, tensors)
-
-
-def _window(f: _File, layer: int) -> int | None:
+def _window(f: GgufHeader, layer: int) -> int | None:
     """Return how far a layer looks back, by the stated pattern or the family's."""
     window, period = f.optional("attention.sliding_window"), ARCHITECTURES[f.architecture]
     stated = f.fields.get(f"{f.architecture}.attention.sliding_window_pattern")
@@ -170,7 +43,7 @@ def _window(f: _File, layer: int) -> int | None:
     return window or None if period > 0 and (layer + 1) % period else None
 
 
-def _attention(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Attention:
+def _attention(f: GgufHeader, layer: int, tensors: dict[str, Tensor]) -> Attention:
     """Return softmax attention; queries twice as wide as stated carry an output gate."""
     hidden, heads = f.size("embedding_length"), f.size("attention.head_count", layer)
     kv_heads = f.optional("attention.head_count_kv", layer, low=1) or heads
@@ -190,7 +63,7 @@ def _attention(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Attention:
     )
 
 
-def _latent(f: _File) -> Mla:
+def _latent(f: GgufHeader) -> Mla:
     """Return latent attention; newer files state the widths under names ending in _mla."""
     rope = f.size("rope.dimension_count")
     key = "key_length_mla" if f.optional("attention.key_length_mla") else "key_length"
@@ -208,7 +81,7 @@ def _latent(f: _File) -> Mla:
     )
 
 
-def _deltanet(f: _File) -> Linear:
+def _deltanet(f: GgufHeader) -> Linear:
     """Return a Gated DeltaNet layer of Qwen3-Next or Qwen3.5."""
     heads, inner = f.size("ssm.time_step_rank"), f.size("ssm.inner_size")
     if inner % heads:
@@ -223,7 +96,7 @@ def _deltanet(f: _File) -> Linear:
     )
 
 
-def _block(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Mlp | Moe:
+def _block(f: GgufHeader, layer: int, tensors: dict[str, Tensor]) -> Mlp | Moe:
     """Return the feed-forward block: experts where the layer has a router."""
     hidden = f.size("embedding_length")
     if "ffn_gate_inp.weight" not in tensors:
@@ -247,7 +120,7 @@ def _block(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Mlp | Moe:
     )
 
 
-def _layer(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Layer:
+def _layer(f: GgufHeader, layer: int, tensors: dict[str, Tensor]) -> Layer:
     """Return one layer; what its blocks don't account for is counted from the tensors."""
     if not tensors:
         f.fail(f"blk.{layer}", "no tensors (one part of a split file?)")
@@ -262,13 +135,13 @@ def _layer(f: _File, layer: int, tensors: dict[str, _Tensor]) -> Layer:
     return Layer(count=1, mixer=mixer, ffn=_block(f, layer, tensors), other_parameters=other)
 
 
-def _bits(tensors: Iterable[_Tensor]) -> float:
+def _bits(tensors: Iterable[Tensor]) -> float:
     """Return the average bits of one element, block scales included."""
     found = list(tensors)
     return 8 * sum(t.bytes for t in found) / max(sum(t.elements for t in found), 1)
 
 
-def _shape(f: _File, blocks: dict[int, dict[str, _Tensor]], table: _Tensor) -> Shape:
+def _shape(f: GgufHeader, blocks: dict[int, dict[str, Tensor]], table: Tensor) -> Shape:
     """Return the dimensions, equal layers grouped in order of first appearance."""
     hidden = f.size("embedding_length")
     if table.elements == 0 or table.elements % hidden:
@@ -289,13 +162,13 @@ def _shape(f: _File, blocks: dict[int, dict[str, _Tensor]], table: _Tensor) -> S
     )
 
 
-def _text_layers(f: _File) -> int:
+def _text_layers(f: GgufHeader) -> int:
     """Return the number of layers without those that only predict further tokens."""
     count = f.size("block_count", high=MAX_LAYERS)
     return max(count - (f.optional("nextn_predict_layers") or 0), 1)
 
 
-def _format(f: _File, blocks: Iterable[_Tensor], table: _Tensor) -> WeightFormat:
+def _format(f: GgufHeader, blocks: Iterable[Tensor], table: Tensor) -> WeightFormat:
     """Return the weight format with the exact average bits of the file's tensors."""
     from gguf import LlamaFileType
 
@@ -347,11 +220,11 @@ def read_gguf(path: Path) -> tuple[Model, WeightFormat]:
         If the file is broken, its architecture is not supported, or a key or tensor is
         missing or out of range; the message names it.
     """
-    f = _read(path)
+    f = read_header(path)
     table = f.tensor("token_embd.weight")
     if table is None:
         f.fail("token_embd.weight", "missing tensor")
-    blocks: dict[int, dict[str, _Tensor]] = {}
+    blocks: dict[int, dict[str, Tensor]] = {}
     for t in f.tensors:
         if found := _BLOCK.match(t.name):
             blocks.setdefault(int(found[1]), {})[found[2]] = t

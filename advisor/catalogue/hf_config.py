@@ -8,88 +8,23 @@ counts are exact.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 from advisor.catalogue.engines import get_format
-from advisor.catalogue.read import read_text
-from advisor.errors import InvalidFileError
+from advisor.catalogue.json_fields import JsonFields, load_json
 from advisor.schema.engine import WeightFormat
 from advisor.schema.fact import Source
 from advisor.schema.model import Attention, Layer, Linear, Mla, Mlp, Model, Moe, Shape
 
-T = TypeVar("T")
 Mixer = Attention | Mla | Linear
 MAX_LAYERS = 10_000
-MAX_SIZE = 1_000_000_000
 _NESTED = ("text_config", "llm_config", "language_config")
 _CONTEXT = ("max_position_embeddings", "seq_length")
 _EXPERTS = ("num_experts", "n_routed_experts", "num_local_experts")
 _SHARED_WIDTH = ("shared_expert_intermediate_size", "shared_intermediate_size")
-
-
-class _Config:
-    """One JSON object with typed access; every error names file, line, field and valid values."""
-
-    def __init__(
-        self, path: Path, text: str, values: Mapping[str, object], within: str = ""
-    ) -> None:
-        self.path, self.text, self.values, self.within = path, text, values, within
-
-    def fail(self, name: str, what: str) -> NoReturn:
-        """Raise the error of a field, with its line if the field is in the file."""
-        start = max(self.text.find(f'"{self.within}"'), 0) if self.within else 0
-        key = re.compile(rf'"{re.escape(name)}"\s*:').search(self.text, start)
-        line = f", line {self.text.count(chr(10), 0, key.start()) + 1}" if key else ""
-        dotted = f"{self.within}.{name}" if self.within else name
-        msg = f"{self.path}{line}: {dotted}: {what}"
-        raise InvalidFileError(msg)
-
-    def get(self, name: str, kind: type[T], default: T) -> T:
-        """Return a field of a JSON type, or the default where it is missing or null."""
-        value = self.values.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, kind):
-            known = {bool: "true or false", str: "a string", list: "a list", dict: "an object"}
-            self.fail(name, f"must be {known[kind]}, got {json.dumps(value)[:40]}")
-        return value
-
-    def optional(self, *names: str, low: int = 1, high: int = MAX_SIZE) -> int | None:
-        """Return the integer of the first name that is set, or None."""
-        for name in names:
-            value = self.values.get(name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                shown = json.dumps(value)[:40]
-                self.fail(name, f"must be an integer from {low} to {high}, got {shown}")
-            return value
-        return None
-
-    def size(self, *names: str, high: int = MAX_SIZE) -> int:
-        """Return the positive integer of the first name that is set; one must be."""
-        value = self.optional(*names, high=high)
-        if value is None:
-            what = "missing; must be an integer of at least 1"
-            self.fail(names[0], what + "".join(f" (or {name})" for name in names[1:]))
-        return value
-
-    def per_layer(self, name: str, layers: int) -> list[str]:
-        """Return one string per layer, or nothing where the field is not set."""
-        value = self.get(name, list, [])
-        if value and (len(value) != layers or not all(isinstance(v, str) for v in value)):
-            self.fail(name, f"must list one string per layer ({layers})")
-        return value
-
-    def inner(self, name: str) -> _Config:
-        """Return a nested object, empty where it is not set."""
-        within = f"{self.within}.{name}".strip(".")
-        return _Config(self.path, self.text, self.get(name, dict, {}), within.rpartition(".")[2])
 
 
 @dataclass(frozen=True)
@@ -120,12 +55,12 @@ class _Family:
     linear_every: int = 0
     defaults: Mapping[str, int] = field(default_factory=dict)
 
-    def has(self, c: _Config, rule: str | bool) -> bool:
+    def has(self, c: JsonFields, rule: str | bool) -> bool:
         """Tell whether a bias exists."""
         return c.get(rule, bool, False) if isinstance(rule, str) else rule
 
 
-def _softmax(c: _Config, family: _Family, _: int, kind: str) -> tuple[Mixer, int]:
+def _softmax(c: JsonFields, family: _Family, _: int, kind: str) -> tuple[Mixer, int]:
     """Return grouped-query attention, and the count of its norms and biases."""
     if kind not in ("full_attention", "sliding_attention"):
         c.fail("layer_types", f"{kind!r}: must be full_attention or sliding_attention")
@@ -151,7 +86,7 @@ def _softmax(c: _Config, family: _Family, _: int, kind: str) -> tuple[Mixer, int
     ), other
 
 
-def _deltanet(c: _Config, *_: object) -> tuple[Mixer, int]:
+def _deltanet(c: JsonFields, *_: object) -> tuple[Mixer, int]:
     """Return a Gated DeltaNet layer; its small vectors belong to the published design."""
     return Linear(
         variant="gated-deltanet",
@@ -163,7 +98,7 @@ def _deltanet(c: _Config, *_: object) -> tuple[Mixer, int]:
     ), 0
 
 
-def _latent(c: _Config, _: _Family, index: int, __: str) -> tuple[Mixer, int]:
+def _latent(c: JsonFields, _: _Family, index: int, __: str) -> tuple[Mixer, int]:
     """Return multi-head latent attention, its two norms, and a sparse-attention indexer."""
     rank, q_rank, hidden = c.size("kv_lora_rank"), c.optional("q_lora_rank"), c.size("hidden_size")
     top = c.optional("index_topk")
@@ -184,7 +119,7 @@ def _latent(c: _Config, _: _Family, index: int, __: str) -> tuple[Mixer, int]:
     ), other
 
 
-def _block(c: _Config, family: _Family, index: int) -> tuple[Mlp | Moe, int]:
+def _block(c: JsonFields, family: _Family, index: int) -> tuple[Mlp | Moe, int]:
     """Return the feed-forward block of a layer, and the count of its biases."""
     hidden = c.size("hidden_size")
     dense = index < (c.optional("first_k_dense_replace", low=0) or 0)
@@ -208,7 +143,7 @@ def _block(c: _Config, family: _Family, index: int) -> tuple[Mlp | Moe, int]:
     ), other
 
 
-def _kind(c: _Config, family: _Family, index: int) -> str:
+def _kind(c: JsonFields, family: _Family, index: int) -> str:
     """Return what the family's rule makes of a layer where the config doesn't say."""
     if family.linear_every:
         every = c.optional("full_attention_interval") or family.linear_every
@@ -224,7 +159,7 @@ def _kind(c: _Config, family: _Family, index: int) -> str:
     return "sliding_attention" if slides else "full_attention"
 
 
-def _shape(c: _Config, family: _Family, tied: bool) -> Shape:
+def _shape(c: JsonFields, family: _Family, tied: bool) -> Shape:
     """Return the dimensions, equal layers grouped in order of first appearance."""
     norm = c.size("hidden_size") * (1 + family.norm_bias)
     count = c.size("num_hidden_layers", "num_layers", high=MAX_LAYERS)
@@ -306,7 +241,7 @@ _FORMATS = {
 }
 
 
-def _scheme(q: _Config) -> str:
+def _scheme(q: JsonFields) -> str:
     """Return what a quantization_config says, in the words of the table of formats."""
     algorithm = q.get("quant_algo", str, "").lower()
     method = q.get("quant_method", str, "").lower()
@@ -327,33 +262,16 @@ def _scheme(q: _Config) -> str:
     return scheme + (strategy if runs else " weight-only")
 
 
-def _quantisation(top: _Config, c: _Config) -> _Config:
+def _quantisation(top: JsonFields, c: JsonFields) -> JsonFields:
     """Return the quantisation of the config, or of the file that ModelOpt puts beside it."""
     name = "quantization_config"
     beside = top.path.with_name("hf_quant_config.json")
     if not (top.values.get(name) or c.values.get(name)) and beside.is_file():
-        return _load(beside).inner("quantization")
+        return load_json(beside).inner("quantization")
     return (c if c.values.get(name) else top).inner(name)
 
 
-def _load(path: Path) -> _Config:
-    """Read the JSON object of a file; InvalidFileError names line and column."""
-    text = read_text(path)
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        msg = f"{path}, line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
-        raise InvalidFileError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = f"{path}: not valid JSON: {error}"
-        raise InvalidFileError(msg) from error
-    if not isinstance(values, dict):
-        msg = f"{path}, line 1: must hold a JSON object"
-        raise InvalidFileError(msg)
-    return _Config(path, text, values)
-
-
-def _find_family(c: _Config) -> _Family | None:
+def _find_family(c: JsonFields) -> _Family | None:
     """Return the family of a model_type, else of the first architecture that is known."""
     names = [c.get("model_type", str, "").removesuffix("_text")]
     for name in c.get("architectures", list, []):
@@ -362,7 +280,7 @@ def _find_family(c: _Config) -> _Family | None:
     return next(filter(None, (known.get(n.lower().replace("_", "")) for n in names)), None)
 
 
-def _text_model(top: _Config) -> tuple[_Config, _Family]:
+def _text_model(top: JsonFields) -> tuple[JsonFields, _Family]:
     """Return the part of a config that holds the text model, and its family."""
     name = next((n for n in _NESTED if top.get(n, dict, {})), "")
     c = top.inner(name) if name else top
@@ -372,10 +290,10 @@ def _text_model(top: _Config) -> tuple[_Config, _Family]:
         what = c.values.get("model_type") or c.values.get("architectures")
         known = ", ".join(sorted(_FAMILIES))
         c.fail("model_type", f"{what!r} is not supported; supported: {known}")
-    return _Config(c.path, c.text, {**family.defaults, **c.values}, c.within), family
+    return JsonFields(c.path, c.text, {**family.defaults, **c.values}, c.within), family
 
 
-def _name(top: _Config) -> str:
+def _name(top: JsonFields) -> str:
     """Return the model's name: of the file, its folder, or the repository it came from."""
     stem = re.sub(r"[_-]?config$", "", top.path.stem)
     folder = top.path.resolve().parent
@@ -406,7 +324,7 @@ def read_hf_config(path: Path) -> tuple[Model, WeightFormat | None]:
         If the file is no JSON object of at most 4 MB, its architecture is not supported, or
         a field is missing or out of range.
     """
-    top = _load(path)
+    top = load_json(path)
     c, family = _text_model(top)
     quantised = _quantisation(top, c)
     scheme = _scheme(quantised) if quantised.values else ""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import advisor
-from advisor.cli import catalogue, compare, estimate
+from advisor.cli import calibrate, catalogue, compare, estimate, validate
 from advisor.errors import AdvisorError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
+app.command("validate")(validate.validate)
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(calibrate.app, name="calibrate")
 
 
 def _show_version(wanted: bool) -> None:

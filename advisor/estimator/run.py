@@ -107,9 +107,10 @@ def _deploy(
     profile = Profile(
         isl_tokens=float(request.isl_tokens),
         osl_tokens=float(request.osl_tokens),
-        max_step_tokens=scheduler.max_step_tokens.value,
+        max_step_tokens=setup.cost.step_tokens or scheduler.max_step_tokens.value,
         max_sequences=max(plan.sequences // layout.dp, 1),
         prefill_alone=scheduler.prefill_alone,
+        cost=setup.cost,
     )
     return _Deployment(setup, layout, plan, step_model(setup, layout), profile)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device
+from advisor.catalogue.engine_costs import era_of_engine
 from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
 from advisor.catalogue.local_models import get_any_model, is_local
 from advisor.errors import InfeasibleError, MissingDataError, UsageError
@@ -15,7 +16,7 @@ from advisor.perf.memory import WeightBytes, weight_bytes
 from advisor.perf.step import Chip, StepModel
 from advisor.perf.work import build_work
 from advisor.schema.device import Device
-from advisor.schema.engine import Engine, WeightFormat
+from advisor.schema.engine import NO_COST, Engine, EngineCost, WeightFormat
 from advisor.schema.fact import Evidence, worst_evidence
 from advisor.schema.model import Model, Moe, Shape
 from advisor.schema.text import Text
@@ -47,6 +48,7 @@ class Setup:
     chip: Chip
     physical_bytes: float
     memory_share: float
+    cost: EngineCost
     evidence: Evidence
     because: Text
     defaults: tuple[Text, ...]
@@ -81,6 +83,8 @@ def choose_format(engine: Engine, model: Model, device: Device) -> tuple[WeightF
         own = get_format(name)
         if own.id in engine.formats and _runs(own, peaks, model):
             return own, True
+        if own.id == "fp8_block" and "fp8" in engine.formats and "fp8" in peaks:
+            return get_format("fp8"), False
     for name in engine.formats:
         candidate = get_format(name)
         if _runs(candidate, peaks, model):
@@ -169,6 +173,12 @@ def _link(device: Device) -> float | None:
     return fact.value if fact else None
 
 
+def _cost(engine: Engine, shape: Shape) -> EngineCost:
+    kind = "moe" if any(isinstance(layer.ffn, Moe) for layer in shape.layers) else "dense"
+    era = era_of_engine(engine.id, kind)
+    return era.cost if era else NO_COST
+
+
 def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
     constants = family.efficiency
     memory = device.memory.bytes_per_s
@@ -252,6 +262,7 @@ def _resolve(
         chip=chip,
         physical_bytes=physical,
         memory_share=_share(request, engine, device),
+        cost=_cost(engine, shape),
         evidence=worst_evidence(evidence),
         because=because,
         defaults=tuple(defaults),

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from advisor.perf.roofline import Array
 from advisor.perf.step import Batch, StepModel
+from advisor.schema.engine import NO_COST, EngineCost
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Profile:
     max_step_tokens: float
     max_sequences: float
     prefill_alone: bool = False
+    cost: EngineCost = NO_COST
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,12 @@ def _steps(model: StepModel, profile: Profile, sequences: Array, prompts: Array)
     chunk_steps = np.ceil(profile.isl_tokens / chunk)
     together = np.clip(prompts / stages, 1.0, np.maximum(budget / profile.isl_tokens, 1.0))
     alone = _batch(profile, running, 0.0, chunk, chunk_steps)
-    decode = model.step(alone).seconds
+    cost = profile.cost
+    host = cost.per_step_s + running * cost.per_sequence_s
+    decode = model.step(alone).seconds * cost.kernel_factor + host
     base = np.zeros_like(running) if profile.prefill_alone else running
     mixed = model.step(_batch(profile, base, together, chunk, chunk_steps)).seconds
+    mixed = mixed * cost.kernel_factor + host
     extra = mixed if profile.prefill_alone else mixed - decode
     # With a pipeline a token passes all stages: the step of one micro-batch is the whole
     # latency, and the other micro-batches fill the stages meanwhile.
@@ -116,6 +121,7 @@ def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> L
     service = np.where(
         lone, steps.prompt_s + (0.0 if profile.prefill_alone else steps.decode_s), service
     )
+    service = service + profile.cost.per_request_s
     cycle = service + (osl - 1.0) * tpot
     rate = running / cycle
     queued = np.maximum(clients - running, 0.0) / rate
@@ -169,7 +175,10 @@ def open_loop(model: StepModel, profile: Profile, rate_per_s: float, rounds: int
     wait = load * steps.prompt_s / (2.0 * (1.0 - load)) + step_s / 2.0
     return LoadPoint(
         running=running,
-        ttft_s=wait + steps.prompt_s + steps.decode_s * steps.chunk_steps,
+        ttft_s=wait
+        + steps.prompt_s
+        + steps.decode_s * steps.chunk_steps
+        + profile.cost.per_request_s,
         tpot_s=np.asarray(step_s),
         step_s=np.asarray(step_s),
         prefill_share=np.asarray(load),

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from advisor.perf.table import StepTable
+from advisor.schema.engine import EngineCost
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Limits:
     """Scheduler limits of one replica.
 
     ``step_tokens`` bounds decodes plus prompt tokens of a step, ``sequences`` the running
-    batch, ``kv_tokens`` the cache (a request reserves prompt and output).
+    batch, ``kv_tokens`` the cache; a request holds its prompt and ``reserved_output`` of its
+    output there (1: all of it from the start; one half: its mean over the request's life, for
+    engines that allocate as they go and rarely preempt).
     ``prefill_alone``: waiting prompts run in steps of their own, before any decode.
     """
 
@@ -31,20 +34,7 @@ class Limits:
     sequences: int
     kv_tokens: float
     prefill_alone: bool = False
-
-
-@dataclass(frozen=True)
-class HostCost:
-    """Host time that the device waits for.
-
-    ``per_step_s`` and ``per_sequence_s`` are added to every step; ``per_request_s`` delays a
-    first token (tokenising, transport) without occupying the device.
-    """
-
-    per_step_s: float = 0.0
-    per_sequence_s: float = 0.0
-    per_request_s: float = 0.0
-    per_waiting_client_s: float = 0.0
+    reserved_output: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +69,8 @@ class ClosedLoop:
     ----------
     table
         Step times.
-    limits, host
-        Scheduler limits and host time.
+    limits, cost
+        Scheduler limits, and what the engine adds to kernel times.
     lengths
         (prompt, output) tokens of every request in the order sent.
     concurrency
@@ -91,11 +81,11 @@ class ClosedLoop:
         self,
         table: StepTable,
         limits: Limits,
-        host: HostCost,
+        cost: EngineCost,
         lengths: Sequence[tuple[int, int]],
         concurrency: int,
     ) -> None:
-        self._table, self._limits, self._host = table, limits, host
+        self._table, self._limits, self._cost = table, limits, cost
         self._lengths = lengths
         self._clients = min(concurrency, len(lengths))
         self._now = 0.0
@@ -137,13 +127,16 @@ class ClosedLoop:
         limits = self._limits
         while self._waiting:
             request = self._waiting[0]
-            size = request.isl + request.osl
+            size = self._held(request)
             running = len(self._finish) + len(self._prefilling)
             full = running >= limits.sequences or self._reserved + size > limits.kv_tokens
             if full and running:
                 return
             self._reserved += size
             self._prefilling.append(self._waiting.popleft())
+
+    def _held(self, request: _Request) -> float:
+        return request.isl + self._limits.reserved_output * request.osl
 
     def _chunks(self, decoding: int) -> tuple[list[tuple[int, int]], list[_Request]]:
         """Fill the step's token budget with prompt chunks, first come first served."""
@@ -174,17 +167,18 @@ class ClosedLoop:
         self._end_finished()
 
     def _advance(self, seconds: float, batch: int, decode_steps: int) -> None:
-        host = self._host
+        cost = self._cost
         steps = max(decode_steps, 1)
-        self._now += seconds + steps * (host.per_step_s + batch * host.per_sequence_s)
+        self._now += seconds * cost.kernel_factor
+        self._now += steps * (cost.per_step_s + batch * cost.per_sequence_s)
         if decode_steps:
             self._steps += decode_steps
             self._context += decode_steps * len(self._finish)
 
     def _start_decode(self, request: _Request) -> None:
         wait = request.first_s - request.sent_s
-        host = self._host
-        self._ttft += wait + host.per_request_s + self._clients * host.per_waiting_client_s
+        cost = self._cost
+        self._ttft += wait + cost.per_request_s + self._clients * cost.per_client_s
         # The first token came with the prefill; the rest takes a decode step each.
         end = self._steps + request.osl - 1
         heapq.heappush(self._finish, (end, self._next_key(), request))
@@ -205,7 +199,7 @@ class ClosedLoop:
         while self._finish and self._finish[0][0] <= self._steps:
             _, _, request = heapq.heappop(self._finish)
             self._context -= request.isl + request.osl
-            self._reserved -= request.isl + request.osl
+            self._reserved -= self._held(request)
             self._tokens += request.osl - 1
             if request.osl > 1:
                 self._tpot += (self._now - request.first_s) / (request.osl - 1)

@@ -11,10 +11,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from advisor.schema.efficiency import DecodeAttention, Experts, Gemm, PrefillAttention
+from advisor.schema.efficiency import (
+    DecodeAttention,
+    Experts,
+    Gemm,
+    LatentAttention,
+    PrefillAttention,
+    Recurrent,
+)
 
 Array = NDArray[np.float64]
 Number = float | Array
+
+SMALL_HEADS_DIM = 128
+"""Key plus value dimensions of heads of 64, which leave matrix units half empty."""
 
 
 def smooth_max(a: ArrayLike, b: ArrayLike, sharpness: int) -> Array:
@@ -88,12 +98,26 @@ def row_pass_s(
     return np.asarray(elements * (constants.row_bytes / bytes_per_s))
 
 
+def cache_memory_s(
+    kv_bytes: ArrayLike,
+    bytes_per_s: float,
+    constants: DecodeAttention | LatentAttention,
+    kv_bits: float = 16.0,
+) -> Array:
+    """Time to read a KV cache of ``kv_bits`` a number, seconds."""
+    share = constants.memory_share
+    if kv_bits <= 8 and constants.fp8_memory_share is not None:
+        share = constants.fp8_memory_share
+    return np.asarray(np.asarray(kv_bytes, dtype=float) / (share * bytes_per_s))
+
+
 def decode_attention_s(
     sequences: ArrayLike,
     kv_heads: Number,
     kv_bytes: ArrayLike,
     bytes_per_s: float,
     constants: DecodeAttention,
+    kv_bits: float = 16.0,
 ) -> Array:
     """Time of one layer's decode attention, seconds.
 
@@ -107,10 +131,49 @@ def decode_attention_s(
         KV-cache bytes this device reads for all of them.
     bytes_per_s
         Datasheet memory bandwidth.
+    kv_bits
+        Bits of one cached number.
     """
-    memory = np.asarray(kv_bytes, dtype=float) / (constants.memory_share * bytes_per_s)
+    memory = cache_memory_s(kv_bytes, bytes_per_s, constants, kv_bits)
     blocks = np.asarray(sequences, dtype=float) * kv_heads * constants.per_sequence_head_s
     return smooth_max(memory, blocks, constants.sharpness) + constants.launch_s
+
+
+def latent_attention_s(
+    memory_s: ArrayLike, compute_s: ArrayLike, constants: LatentAttention
+) -> Array:
+    """Time of one layer's latent decode attention from its two roofs, launch included."""
+    return smooth_max(memory_s, compute_s, constants.sharpness) + constants.launch_s
+
+
+def latent_compute_s(
+    pairs: ArrayLike, heads: Number, dim: Number, flops_per_s: float, constants: LatentAttention
+) -> Array:
+    """Time of (query, cached token) pairs of ``dim`` key plus value dimensions, seconds.
+
+    Two operations per head and dimension (DeepSeek-V2, arXiv:2405.04434, section 2.1.2).
+    """
+    per_pair_s = 2.0 * heads * dim / (constants.compute_share * flops_per_s)
+    return np.asarray(np.asarray(pairs, dtype=float) * per_pair_s)
+
+
+def recurrent_decode_s(moved_bytes: ArrayLike, bytes_per_s: float, constants: Recurrent) -> Array:
+    """Time of one recurrent layer's decode from the state bytes it moves, seconds."""
+    moved = np.asarray(moved_bytes, dtype=float)
+    return np.asarray(moved / (constants.memory_share * bytes_per_s) + constants.launch_s)
+
+
+def recurrent_prefill_s(
+    flops: ArrayLike, chunk_tokens: ArrayLike, flops_per_s: float, constants: Recurrent
+) -> Array:
+    """Time of one recurrent layer's prompt chunks, seconds.
+
+    ``flops`` of all chunks; ``chunk_tokens`` of the longest, whose blocks of tokens follow
+    each other (Yang et al., arXiv:2412.06464, section 3.3).
+    """
+    compute = np.asarray(flops, dtype=float) / (constants.compute_share * flops_per_s)
+    serial = np.asarray(chunk_tokens, dtype=float) * constants.serial_s_per_token
+    return smooth_max(compute, serial, constants.sharpness) + constants.prefill_launch_s
 
 
 def prefill_attention_s(
@@ -128,7 +191,9 @@ def prefill_attention_s(
     (Dao, "FlashAttention-2", arXiv:2307.08691, section 2.2). Each of the ``queries`` adds
     ``constants.keys_per_query`` pairs.
     """
-    per_pair_s = 2.0 * heads * qk_plus_v_dim / (constants.compute_share * flops_per_s)
+    small = np.asarray(qk_plus_v_dim) <= SMALL_HEADS_DIM
+    share = constants.compute_share * np.where(small, constants.small_head_share or 1.0, 1.0)
+    per_pair_s = 2.0 * heads * qk_plus_v_dim / (share * flops_per_s)
     extra = np.asarray(queries, dtype=float) * constants.keys_per_query
     pairs = np.asarray(attended_pairs, dtype=float) + extra
     return np.asarray(pairs * per_pair_s + constants.launch_s)

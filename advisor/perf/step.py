@@ -14,10 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from advisor.errors import MissingDataError
-from advisor.perf import interconnect, roofline
+from advisor.perf import interconnect, mixers, roofline
 from advisor.perf.roofline import Array
 from advisor.perf.work import ACTIVATION_BYTES, AttentionRead, Exchange, ExpertBlock, Matmul, Work
-from advisor.schema.efficiency import Collective, Efficiency, Experts, Gemm, PrefillAttention
+from advisor.schema.efficiency import (
+    Collective,
+    Efficiency,
+    Experts,
+    Gemm,
+    PrefillAttention,
+    Recurrent,
+)
 
 BOUNDS = ("memory", "compute", "network", "overhead")
 
@@ -57,6 +64,9 @@ class Chip:
 
     def peak(self, name: str) -> float:
         """Return a dense peak; raises MissingDataError naming those published."""
+        per_core = self.efficiency.fallback_flops_per_s_per_core
+        if name == "bf16" and name not in self.peaks and per_core and self.cores:
+            return per_core * self.cores
         if name not in self.peaks:
             known = ", ".join(sorted(self.peaks)) or "none"
             msg = f"{self.name}: no {name} peak is published (published: {known})"
@@ -288,6 +298,7 @@ class StepModel:
         self.work = work
         self.chip = chip
         self.pipeline_stages = pipeline_stages
+        self._floor_s = self._launch_floor_s()
         self._matmuls: list[Callable[[_Counts, StepTime], None]] = [
             self._matmul(m) for m in _merged(work.matmuls)
         ]
@@ -311,21 +322,39 @@ class StepModel:
             result.add_bound("host", np.asarray(host), "overhead")
         return result
 
+    def _launch_floor_s(self) -> float:
+        """Host time to launch all layers, seconds; the step can't be shorter."""
+        e, work = self.chip.efficiency, self.work
+        if not e.host_per_layer_s:
+            return 0.0
+        layer, expert = e.host_per_layer_s, e.host_per_expert_s
+        key = work.matmuls[0].gemm
+        floor = work.layers * layer.get(key, layer.get("bf16", 0.0))
+        for block in work.experts:
+            each = expert.get(block.gemm, expert.get("bf16", 0.0))
+            floor += block.count * block.experts / block.groups * each
+        return floor
+
     def _launching(self, result: StepTime) -> None:
-        per_layer = self.chip.efficiency.host_per_layer_s
-        if per_layer:
-            waiting = np.maximum(self.work.layers * per_layer - result.seconds, 0.0)
+        if self._floor_s:
+            waiting = np.maximum(self._floor_s - result.seconds, 0.0)
             result.add_bound("launching", waiting, "overhead")
 
-    def prefill_rates(self) -> list[tuple[AttentionRead, float, float]]:
-        """Return each attention group with its seconds per attended pair and per launch."""
-        constants = self.chip.efficiency.prefill_attention
-        peak = self.chip.peak_of(constants, "bf16")
-        ask = [
-            (a, roofline.prefill_attention_s(1.0, a.heads, a.prefill_dim, peak, constants))
+    def prefill_rates(self) -> list[mixers.PrefillRate]:
+        """Return what each attention group's prompt attention costs per attended pair."""
+        e, chip = self.chip.efficiency, self.chip
+        return [
+            mixers.prefill_rate(a, e, chip.peak_of(mixers.prefill_constants(a, e), "bf16"))
             for a in self.work.attention
         ]
-        return [(a, float(s) - constants.launch_s, constants.launch_s) for a, s in ask]
+
+    def state_rates(self) -> list[mixers.StateRate]:
+        """Return what each recurrent group's prompt chunks cost; none without constants."""
+        constants = self.chip.efficiency.recurrent
+        if constants is None or not self.work.states:
+            return []
+        peak = self.chip.peak("bf16")
+        return [mixers.state_rate(s, constants, peak) for s in self.work.states]
 
     def _matmul(self, m: Matmul) -> Callable[[_Counts, StepTime], None]:
         chip, constants = self.chip, self.chip.gemm(m.gemm)
@@ -349,37 +378,28 @@ class StepModel:
 
     def _attention(self, a: AttentionRead) -> Callable[[_Counts, StepTime], None]:
         e = self.chip.efficiency
-        peak = self.chip.peak_of(e.prefill_attention, "bf16")
+        peak = self.chip.peak_of(mixers.prefill_constants(a, e), "bf16")
         bytes_per_s = self.chip.read_bytes_per_s
 
         def run(counts: _Counts, result: StepTime) -> None:
             reach = np.minimum(counts.context, a.reach_tokens)
-            kv_bytes = counts.sequences * reach * a.kv_bytes_per_token
             used = a.count * (counts.sequences > 0)
-            pairs = counts.sequences * reach
-            # One query per sequence: the decode kernel's own launch counts, not prefill's.
-            compute = roofline.prefill_attention_s(
-                pairs, a.heads, a.decode_dim, peak, e.prefill_attention
-            ) - (e.prefill_attention.launch_s - e.decode_attention.launch_s)
-            memory = roofline.decode_attention_s(
-                counts.sequences, a.kv_heads, kv_bytes, bytes_per_s, e.decode_attention
-            )
-            total = np.maximum(memory, compute)
-            roof = kv_bytes / (e.decode_attention.memory_share * bytes_per_s)
+            roofs = mixers.decode_roofs(a, e, peak, bytes_per_s, counts.sequences, reach)
             result.add(
                 f"{a.name} decode",
-                used * total,
-                used * roof,
-                used * (compute - e.decode_attention.launch_s),
+                used * roofs.total_s,
+                used * roofs.memory_s,
+                used * roofs.compute_s,
             )
             self._prefill(a, counts, result, peak)
+            pairs = counts.sequences * reach
             result.flops = result.flops + a.count * 2.0 * pairs * a.heads * a.decode_dim
-            result.moved_bytes = result.moved_bytes + a.count * kv_bytes
+            result.moved_bytes = result.moved_bytes + a.count * pairs * a.kv_bytes_per_token
 
         return run
 
     def _prefill(self, a: AttentionRead, counts: _Counts, result: StepTime, peak: float) -> None:
-        constants = self.chip.efficiency.prefill_attention
+        constants = mixers.prefill_constants(a, self.chip.efficiency)
         pairs = counts.chunks * attended_pairs(counts.chunk, counts.offset, a.reach_tokens)
         used = a.count * (counts.prefill > 0)
         total = roofline.prefill_attention_s(
@@ -433,7 +453,22 @@ class StepModel:
 
         return run
 
+    def _recurrent(self, constants: Recurrent, counts: _Counts, result: StepTime) -> None:
+        peak, bytes_per_s = self.chip.peak("bf16"), self.chip.read_bytes_per_s
+        for s in self.work.states:
+            decode = mixers.state_decode_roofs(s, constants, bytes_per_s, counts.sequences)
+            prefill = mixers.state_prefill_roofs(s, constants, peak, counts.prefill, counts.chunk)
+            for name, roofs in (("decode", decode), ("prefill", prefill)):
+                times = (roofs.total_s, roofs.memory_s, roofs.compute_s)
+                result.add(f"{s.name} {name}", *(s.count * seconds for seconds in times))
+            result.flops = result.flops + s.count * counts.tokens * s.flops_per_token
+            moved = 2.0 * s.state_bytes * (counts.sequences + counts.chunks)
+            result.moved_bytes = result.moved_bytes + s.count * moved
+
     def _states(self, counts: _Counts, result: StepTime) -> None:
+        if self.chip.efficiency.recurrent is not None:
+            self._recurrent(self.chip.efficiency.recurrent, counts, result)
+            return
         share = self.chip.efficiency.elementwise.memory_share
         for s in self.work.states:
             moved = 2.0 * s.state_bytes * (counts.sequences + counts.chunks)

@@ -47,10 +47,10 @@ class StepTable:
         heads = model.step(Batch(sequences=sequences)).parts_s["lm_head"]
         self._head: list[float] = [0.0, *np.broadcast_to(heads, sequences.shape).tolist()]
         self._prefill = [
-            (a.count * rate, a.count * launch, a.reach_tokens)
-            for a, rate, launch in model.prefill_rates()
+            (r.count * r.pair_s, r.count * r.launch_s, r.reach_tokens, r.keys_per_query)
+            for r in model.prefill_rates()
         ]
-        self._keys_per_query = model.chip.efficiency.prefill_attention.keys_per_query
+        self._states = model.state_rates()
         self.max_sequences = max_sequences
         self.max_tokens = max_tokens
 
@@ -74,12 +74,16 @@ class StepTable:
         """
         added = sum(tokens for tokens, _ in chunks)
         body, head = self._body, self._head
-        seconds = self.decode_s(sequences, context_tokens) + body[sequences + added] - body[sequences]
+        seconds = (
+            self.decode_s(sequences, context_tokens) + body[sequences + added] - body[sequences]
+        )
         emitting = min(sequences + finishing, self.max_sequences)
         seconds += head[emitting] - head[sequences]
-        for rate, launch, reach in self._prefill:
-            pairs = sum(_pairs(c, o, reach) for c, o in chunks) + self._keys_per_query * added
+        for rate, launch, reach, keys in self._prefill:
+            pairs = sum(_pairs(c, o, reach) for c, o in chunks) + keys * added
             seconds += rate * pairs + launch
+        for state in self._states:
+            seconds += state.seconds(added, max(tokens for tokens, _ in chunks))
         return seconds
 
 

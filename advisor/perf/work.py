@@ -47,6 +47,7 @@ class AttentionRead:
 
     ``kv_bytes_per_token`` is what one cached token of one such layer occupies on this device;
     ``decode_dim`` and ``prefill_dim`` are key plus value dimensions per head and pair.
+    ``latent``: one cached vector serves all heads (MLA).
     """
 
     name: str
@@ -57,6 +58,8 @@ class AttentionRead:
     prefill_dim: float
     kv_bytes_per_token: float
     reach_tokens: float
+    kv_bits: float = 16.0
+    latent: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _attention(ctx: _Context, m: Attention, count: int) -> tuple[list[Matmul], A
         prefill_dim=m.head_dim + v_dim,
         kv_bytes_per_token=stored * ctx.kv_bits / 8.0,
         reach_tokens=float(m.window_tokens or float("inf")),
+        kv_bits=ctx.kv_bits,
     )
     return products, read
 
@@ -182,6 +186,8 @@ def _mla(ctx: _Context, m: Mla, count: int) -> tuple[list[Matmul], AttentionRead
         prefill_dim=qk + m.v_head_dim,
         kv_bytes_per_token=latent * ctx.kv_bits / 8.0,
         reach_tokens=float(m.sparse_top_tokens or float("inf")),
+        kv_bits=ctx.kv_bits,
+        latent=True,
     )
     return products, read
 

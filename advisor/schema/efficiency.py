@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from advisor.schema.device import ComputeUnit
 from advisor.schema.engine import PeakName
 from advisor.schema.fact import Evidence, Record, Slug, Source
 
@@ -39,12 +40,46 @@ class Gemm(Record, frozen=True):
 
 
 class DecodeAttention(Record, frozen=True):
-    """One query token per sequence against its KV cache."""
+    """One query token per sequence against its KV cache.
+
+    ``fp8_memory_share`` holds for caches of 8 bits and less (None: the same).
+    """
 
     memory_share: Share
     launch_s: Seconds
     per_sequence_head_s: Seconds
     sharpness: Sharpness = 2
+    fp8_memory_share: Share | None = None
+
+
+class LatentAttention(Record, frozen=True):
+    """One query token per sequence against a latent cache (MLA, absorbed).
+
+    All heads of a device share one read of the cache, so many heads are bound by compute:
+    ``compute_share`` is of the bf16 peak. ``fp8_memory_share`` as in `DecodeAttention`.
+    """
+
+    memory_share: Share
+    compute_share: Share
+    launch_s: Seconds
+    sharpness: Sharpness = 4
+    fp8_memory_share: Share | None = None
+
+
+class Recurrent(Record, frozen=True):
+    """A recurrent mixer's kernels: convolution and gated delta rule.
+
+    In decode, ``memory_share`` of the bandwidth to read and write the state, and ``launch_s``.
+    Of a prompt, ``compute_share`` of the bf16 peak or, since tokens follow each other,
+    ``serial_s_per_token`` of the longest chunk, whichever is slower, and ``prefill_launch_s``.
+    """
+
+    memory_share: Share
+    launch_s: Seconds
+    compute_share: Share
+    serial_s_per_token: Seconds
+    prefill_launch_s: Seconds
+    sharpness: Sharpness = 4
 
 
 class PrefillAttention(Record, frozen=True):
@@ -53,11 +88,13 @@ class PrefillAttention(Record, frozen=True):
     ``compute_share`` is of the bf16 peak, or of ``peak`` where the device publishes it.
     ``keys_per_query`` is what each query costs on top of the keys it attends to, in keys:
     loading queries, storing results, half-empty tiles on the causal diagonal.
+    ``small_head_share`` multiplies the share for heads of at most 64 dimensions (None: 1).
     """
 
     compute_share: Share
     launch_s: Seconds
     keys_per_query: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    small_head_share: Share | None = None
     peak: Basis | None = None
 
 
@@ -132,13 +169,20 @@ class Efficiency(Record, frozen=True):
         Devices whose measurements were fitted; others inherit as ``extrapolated``.
     gemm, experts
         By compute format (``bf16``, ``fp8``, ``fp4``, ``int8``).
+    latent_attention, latent_prefill
+        Latent (MLA) layers; without them the constants of other attention hold.
+    recurrent
+        Recurrent layers; without it state traffic and the prefill share of attention hold.
     fallback_flops_per_s
         Measured matrix rate of the family where devices publish no peak.
+    fallback_flops_per_s_per_core
+        The same for processors, per core in use.
     host_per_step_s
         Host time per step that nothing hides.
-    host_per_layer_s
-        Host time to launch one layer's kernels. The device runs meanwhile, so a step lasts at
-        least ``layers x host_per_layer_s`` (eager execution, one sequence).
+    host_per_layer_s, host_per_expert_s
+        Host time to launch one layer's kernels, and each of its experts' where they run in a
+        loop, by compute format (``bf16`` for those not named). The device runs meanwhile, so a
+        step lasts at least as long as launching its layers (eager execution).
     bytes_per_s_per_core
         What one CPU core can read; fewer threads than it takes to saturate memory see less.
     operations_per_joule
@@ -162,11 +206,16 @@ class Efficiency(Record, frozen=True):
     prefill_attention: PrefillAttention
     elementwise: Elementwise
     experts: dict[str, Experts] = msgspec.field(default_factory=dict)
+    latent_attention: LatentAttention | None = None
+    latent_prefill: PrefillAttention | None = None
+    recurrent: Recurrent | None = None
     collective: Collective | None = None
     dequantise: Dequantise | None = None
     fallback_flops_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    fallback_flops_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
     host_per_step_s: Seconds = 0.0
-    host_per_layer_s: Seconds = 0.0
+    host_per_layer_s: dict[str, Seconds] = {}
+    host_per_expert_s: dict[str, Seconds] = {}
     bytes_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     operations_per_joule: Annotated[float, msgspec.Meta(gt=0)] | None = None
@@ -178,7 +227,8 @@ class Family(Record, frozen=True):
     """Which constants speak for which architectures under which engines.
 
     ``own_family`` False: a stand-in from another family, so at best ``estimated``.
-    ``memory_kind`` not empty: only devices whose memory's kind contains it (``"HBM"``).
+    ``memory_kind`` not empty: only devices whose memory's kind contains it (``"HBM"``);
+    ``unit``: only devices whose models run there.
     """
 
     constants: Slug
@@ -187,6 +237,7 @@ class Family(Record, frozen=True):
     own_family: bool
     because: str = ""
     memory_kind: str = ""
+    unit: ComputeUnit | None = None
 
 
 class FamilyFile(Record, frozen=True):
@@ -194,6 +245,34 @@ class FamilyFile(Record, frozen=True):
 
     schema: Literal[1]
     family: tuple[Family, ...]
+
+
+class PowerFit(Record, frozen=True):
+    """A power curve and the architectures it speaks for; the first matching row counts.
+
+    ``q80``, ``q95``: quantiles of |ln(measured / predicted)| on left-out groups of ``rows``
+    rows; ``measured_devices`` empty: nothing was measured, the curve is a stand-in or bound.
+    ``engines`` empty: all.
+    """
+
+    architectures: tuple[Slug, ...]
+    curve: PowerCurve
+    evidence: Evidence
+    because: str
+    engines: tuple[Slug, ...] = ()
+    measured_devices: tuple[Slug, ...] = ()
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    q80: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    q95: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class PowerFile(Record, frozen=True):
+    """``hwprofiles/efficiency/power.toml``, written by ``advisor.calibration.device_power``."""
+
+    schema: Literal[1]
+    fitted: dt.date
+    source: tuple[Source, ...]
+    power: tuple[PowerFit, ...]
 
 
 class Width(Record, frozen=True):

@@ -130,3 +130,61 @@ class Engine(Record, frozen=True):
         named = {path: fact.source for path, fact in facts_of(self).items()}
         named |= {f"memory.share.{k}": f.source for k, f in self.memory.share.items()}
         require_sources(named, self.source)
+
+
+class EngineCost(Record, frozen=True):
+    """What an engine adds to kernel times, fitted to serving runs.
+
+    Parameters
+    ----------
+    kernel_factor
+        Kernel time of a step over the sum of its kernels: below 1 where launches overlap or
+        fuse, above 1 where there are more kernels than counted.
+    per_step_s, per_sequence_s
+        Host time of each step, and for each sequence in it, that the device waits for.
+    per_request_s
+        Tokenising, transport and first scheduling: delays a first token, not the device.
+    per_client_s
+        Further delay of a first token for each client that starts at the same time.
+    step_tokens
+        Token budget of a step; None: the engine's default.
+    """
+
+    kernel_factor: Annotated[float, msgspec.Meta(gt=0, le=3)] = 1.0
+    per_step_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    per_sequence_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    per_request_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    per_client_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    step_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+NO_COST = EngineCost()
+
+
+class EngineEra(Record, frozen=True):
+    """Fitted costs of one engine era and one kind of model.
+
+    ``runs`` are the benchmark series (prefixes of their names) measured with that era;
+    ``engines`` the catalogue engines it speaks for. The errors are medians on groups
+    (device, model) left out of the fit.
+    """
+
+    id: Slug
+    engine: Slug
+    kind: Literal["dense", "moe"]
+    runs: tuple[str, ...]
+    engines: tuple[Slug, ...]
+    cost: EngineCost
+    rows: int
+    groups: int
+    left_out_tpot_error: float
+    left_out_ttft_error: float
+
+
+class EngineCostFile(Record, frozen=True):
+    """``hwprofiles/efficiency/engine-costs.toml``, written by ``advisor calibrate serving``."""
+
+    schema: Literal[1]
+    fitted: dt.date
+    source: tuple[Source, ...]
+    era: tuple[EngineEra, ...]

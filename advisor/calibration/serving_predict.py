@@ -1,0 +1,139 @@
+"""Predicting a serving run from its description: the benchmark's own protocol is replayed.
+
+All clients start together and send about ten prompts each, lengths drawn between 0.8 and 1.0
+of the nominal ones: the protocol of InferenceMAX, and the one that in-house sweeps of the same
+engines agree with best (the mean TTFT there is a tenth of the start-up burst's plus nine tenths
+of the steady state's).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from advisor.calibration.serving_rows import ServingRow
+from advisor.catalogue.devices import FamilyChoice
+from advisor.errors import AdvisorError, InfeasibleError, MissingDataError
+from advisor.estimator.placement import memory_plan
+from advisor.estimator.request import EstimateRequest
+from advisor.estimator.setup import Setup, resolve, step_model
+from advisor.perf.layout import Layout
+from advisor.perf.replay import ClosedLoop, Limits, benchmark_lengths
+from advisor.perf.step import StepModel
+from advisor.perf.table import StepTable
+from advisor.schema.engine import EngineCost
+
+PROMPTS_PER_CLIENT = 10
+SHORTEST_SHARE = 0.8
+EIGHT_BIT_CACHE_RUNS = ("infmax",)
+RESERVING_ENGINES = ("trtllm",)
+"""Engines whose default policy admits a request only if its whole output fits."""
+MAX_PROMPTS = 1500
+"""A longer run is cut to this many prompts (never below three a client): the means settle."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row resolved to facts: one attention rank's step model and limits."""
+
+    row: ServingRow
+    setup: Setup
+    model: StepModel
+    clients: int
+    max_sequences: int
+    kv_tokens: float
+
+    @property
+    def family(self) -> FamilyChoice:
+        """Constants that speak for the device."""
+        return self.setup.family
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predicted means of one run, seconds."""
+
+    ttft_s: float
+    tpot_s: float
+
+
+@lru_cache(maxsize=4096)
+def _setup(model: str, device: str, engine: str, precision: str, kv: str) -> Setup:
+    request = EstimateRequest(
+        model=model, hw=device, engine=engine, precision=precision, kv_precision=kv
+    )
+    return resolve(request)
+
+
+def resolve_run(row: ServingRow) -> Run:
+    """Turn a row's names into facts.
+
+    Raises
+    ------
+    AdvisorError
+        If a name is unknown, a fact is missing, or the layout doesn't exist: the reason a
+        row is refused.
+    """
+    # The benchmark recipes quantise the cache beside 8- and 4-bit weights.
+    eight_bit = row.engine == "trtllm" or row.run.startswith(EIGHT_BIT_CACHE_RUNS)
+    kv = "fp8" if eight_bit and row.weight_format not in ("bf16", "mxfp4") else "bf16"
+    try:
+        setup = _setup(row.hf_id, row.device, row.engine, row.weight_format, kv)
+    except AdvisorError:
+        setup = _setup(row.model, row.device, row.engine, row.weight_format, kv)
+    replicas, rest = divmod(row.gpus, row.tp * row.dp)
+    if rest:
+        msg = f"{row.gpus} devices are not a multiple of tp x dp = {row.tp * row.dp}"
+        raise InfeasibleError(msg)
+    layout = Layout(tp=row.tp, dp=row.dp, ep=row.ep)
+    plan = memory_plan(setup, layout, float(row.isl + row.osl))
+    clients = max(1, round(row.concurrency / (replicas * row.dp)))
+    if plan.weights_bytes > plan.physical_bytes:
+        msg = f"{setup.model.name} in {row.weight_format} doesn't fit on {layout}"
+        raise InfeasibleError(msg)
+    # The run was made, so at least one request fitted.
+    sequences = int(setup.engine.scheduler.max_sequences.value)
+    tokens = max(plan.kv_tokens / row.dp, float(row.isl + row.osl))
+    return Run(row, setup, step_model(setup, layout), clients, sequences, tokens)
+
+
+_TABLES: dict[tuple[int, int, int, int], StepTable] = {}
+
+
+def _ceil_power(value: float) -> int:
+    return 1 << max(int(value) - 1, 1).bit_length()
+
+
+def _table(run: Run, step_tokens: int) -> StepTable:
+    size = _ceil_power(run.clients)
+    context = _ceil_power(run.row.isl + run.row.osl)
+    key = (id(run.model), size, step_tokens, context)
+    if key not in _TABLES:
+        _TABLES[key] = StepTable(run.model, size, step_tokens + size, context)
+    return _TABLES[key]
+
+
+def predict_run(run: Run, cost: EngineCost) -> Predicted:
+    """Predict mean TTFT and TPOT of a run under an engine's costs."""
+    row, scheduler = run.row, run.setup.engine.scheduler
+    budget = cost.step_tokens or int(scheduler.max_step_tokens.value)
+    prompts = PROMPTS_PER_CLIENT * run.clients
+    prompts = max(min(prompts, MAX_PROMPTS), 3 * run.clients)
+    lengths = benchmark_lengths(row.isl, row.osl, prompts, SHORTEST_SHARE, seed=0)
+    reserved = 1.0 if row.engine in RESERVING_ENGINES else 0.5
+    limits = Limits(
+        budget, run.max_sequences, run.kv_tokens, scheduler.prefill_alone, reserved
+    )
+    result = ClosedLoop(_table(run, budget), limits, cost, lengths, run.clients).run()
+    return Predicted(result.ttft_s, result.tpot_s)
+
+
+def resolve_all(rows: list[ServingRow]) -> tuple[list[Run], dict[str, str]]:
+    """Resolve every row; the rest by id with the reason it can't be predicted."""
+    runs, refused = [], {}
+    for row in rows:
+        try:
+            runs.append(resolve_run(row))
+        except (AdvisorError, MissingDataError) as error:
+            refused[row.id] = error.message
+    return runs, refused

@@ -1,0 +1,79 @@
+"""``advisor calibrate``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Refit the efficiency constants to measurements.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep commands named, however few there are."""
+
+
+_DATE = Annotated[
+    dt.datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Date the files carry; default: today."),
+]
+
+
+@app.command("kernels")
+def kernels(
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of tables; default: the installed wheel's."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="One family; default: all.")] = None,
+    date: _DATE = None,
+) -> None:
+    """Fit GPU families to kernel microbenchmarks (needs the extra ``kernels``)."""
+    from advisor.calibration.kernel_tables import KernelTables
+    from advisor.calibration.write import refit
+    from advisor.catalogue.paths import data_dir
+
+    folder = out or data_dir("hwprofiles/efficiency")
+    fitted = date.date() if date else dt.date.today()
+    written: list[str] = []
+    try:
+        for path, report in refit(KernelTables(tables), folder, fitted, family):
+            written.append(path.name)
+            typer.echo("\n  ".join([str(path), *report]), err=True)
+    except KeyboardInterrupt:
+        kept = ", ".join(written) or "none"
+        typer.echo(f"stopped; finished families kept: {kept}", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command("serving")
+def serving(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV of serving runs.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
+    ] = None,
+    date: _DATE = None,
+) -> None:
+    """Fit engine costs to serving runs, and the ranges to what left-out groups show."""
+    from advisor.calibration.serving_run import calibrate_serving, write_serving
+    from advisor.catalogue.paths import data_dir
+
+    folder = out or data_dir("hwprofiles/efficiency")
+    fitted = date.date() if date else dt.date.today()
+    found = calibrate_serving(file, fitted, lambda line: typer.echo(line, err=True))
+    for path in write_serving(found, folder):
+        typer.echo(str(path))

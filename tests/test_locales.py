@@ -1,0 +1,158 @@
+"""Both languages say the same things, every template is used, and none is missing."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import string
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from advisor.errors import UsageError
+from advisor.report.locale import LANGUAGES, say, words
+from advisor.schema.fact import EVIDENCE_ORDER
+from advisor.schema.text import Text
+
+PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
+# Variables that stand in a key, and all they can be; `value` fills name_{value}, where a
+# parameter of a message is itself a word.
+FILLINGS = {
+    "way": ("rented", "owned"),
+    "field": ("input", "output"),
+    "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
+}
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+@cache
+def trees() -> list[ast.Module]:
+    return [ast.parse(p.read_text(encoding="utf-8")) for p in sorted(PACKAGE.rglob("*.py"))]
+
+
+def expanded(node: ast.JoinedStr) -> set[str]:
+    """All keys an f-string can spell; a variable without known fillings counts as `value`."""
+    constants = [str(part.value) for part in node.values if isinstance(part, ast.Constant)]
+    if not constants or not re.fullmatch(r"[a-z_]+", "".join(constants)):
+        return set()  # a sentence, not a key
+    choices: list[tuple[str, ...]] = []
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            choices.append((str(part.value),))
+        elif isinstance(part, ast.FormattedValue):
+            variable = part.value.id if isinstance(part.value, ast.Name) else "value"
+            choices.append(FILLINGS.get(variable, FILLINGS["value"]))
+    return {"".join(pick) for pick in itertools.product(*choices)}
+
+
+@cache
+def spelled() -> set[str]:
+    """Every string and every expanded f-string of the package."""
+    found: set[str] = set()
+    for node in itertools.chain.from_iterable(map(ast.walk, trees())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            found |= expanded(node)
+    return found
+
+
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func)
+
+
+def messages() -> list[tuple[str, set[str]]]:
+    """Every ``Text.of("key", name=...)`` and its parameter names."""
+    found = []
+    for node in itertools.chain.from_iterable(map(ast.walk, trees())):
+        if isinstance(node, ast.Call) and _called(node) == "Text.of" and node.args:
+            names = {k.arg for k in node.keywords if k.arg}
+            found += [(key, names) for key in _keys(node.args[0])]
+    return found
+
+
+def plain_keys() -> set[str]:
+    """Keys said without parameters: ``say("key", lang)`` and ``words(lang)["key"]``."""
+    found: set[str] = set()
+    for node in itertools.chain.from_iterable(map(ast.walk, trees())):
+        if isinstance(node, ast.Call) and _called(node) in ("say", "Text") and node.args:
+            found |= _keys(node.args[0])
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).startswith("words("):
+            found |= _keys(node.slice)
+    return found
+
+
+def _keys(node: ast.expr) -> set[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return {node.value}
+    if isinstance(node, ast.JoinedStr):
+        keys = expanded(node)
+        return set() if any(k.startswith("name_") for k in keys) else keys
+    if isinstance(node, ast.IfExp):
+        return _keys(node.body) | _keys(node.orelse)
+    return set()
+
+
+def test_the_package_says_something():
+    assert len(messages()) > 20
+    assert len(plain_keys()) > 20
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_language_has_the_same_keys(lang):
+    assert words(lang).keys() == words("en").keys()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("key", sorted(words("en")))
+def test_every_language_has_the_same_placeholders(key, lang):
+    assert fields(words(lang)[key]) == fields(words("en")[key])
+
+
+@pytest.mark.parametrize("key", sorted(words("en")))
+def test_every_key_is_used(key):
+    assert key in spelled()
+
+
+def test_no_key_is_missing():
+    known = set(words("en"))
+    used = {key for key, _ in messages()} | plain_keys()
+    assert not used - known
+
+
+def test_every_message_fills_its_template_and_nothing_else():
+    wrong = {
+        key: (sorted(names), sorted(fields(words("en")[key])))
+        for key, names in messages()
+        if key in words("en") and names != fields(words("en")[key])
+    }
+    assert not wrong
+
+
+def test_chinese_is_chinese():
+    untranslated = [
+        key
+        for key, text in words("zh").items()
+        if text == words("en")[key] and any(c.isalpha() for c in _without_fields(text))
+    ]
+    assert not [k for k in untranslated if len(_without_fields(words("zh")[k]).split()) > 2]
+
+
+def _without_fields(template: str) -> str:
+    return "".join(text for text, *_ in string.Formatter().parse(template))
+
+
+def test_words_that_fill_a_message_are_translated():
+    bound = Text.of("text_bound", bound="memory", mfu="1", mbu="2")
+    assert words("zh")["name_memory"] in say(bound, "zh")
+    assert words("en")["name_memory"] in say(bound, "en")
+
+
+def test_an_unknown_language_names_the_known_ones():
+    with pytest.raises(UsageError, match="en, zh"):
+        words("de")
