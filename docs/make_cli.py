@@ -53,7 +53,7 @@ def _row(parameter: Any) -> str:
 
 def _help(text: str) -> list[str]:
     """Return the paragraphs of a help text, example lines as code."""
-    parts = [part.replace("\n", " ").strip() for part in text.split("\n\n")]
+    parts = [part.replace("\n", " ").replace("``", "`").strip() for part in text.split("\n\n")]
     return [f"    {part}" if part.startswith("advisor ") else part for part in parts]
 
 

@@ -145,8 +145,8 @@ def test_weight_formats(cells, bits, kernel):
 def test_bad_files_name_line_and_column():
     with pytest.raises(InvalidFileError, match="missing columns device"):
         parse_rows(["id,model", "1,x"], "f.csv")
+    bad = ",".join((DEFAULTS | {"value": "-3"})[name] for name in COLUMNS)
     with pytest.raises(InvalidFileError, match=r"f\.csv, line 2: value '-3'"):
-        bad = ",".join((DEFAULTS | {"value": "-3"})[name] for name in COLUMNS)
         parse_rows([",".join(COLUMNS), bad], "f.csv")
     with pytest.raises(InvalidFileError, match="can't be read"):
         read_rows(Path("no-such-file.csv"))

@@ -297,6 +297,16 @@ def test_a_longer_prompt_never_answers_sooner(name, profile, clients, factor):
     assert cycle[0] <= cycle[1] * ROUNDING
 
 
+@pytest.mark.parametrize("lengths", [(1000, 2000), (8191, 8300), (18_422, 20_016)])
+@pytest.mark.parametrize("clients", [1, 16, 180])
+def test_a_longer_prompt_never_answers_sooner_under_load(lengths, clients):
+    model = model_on(BASE_CHIP, "qwen3-0.6b")
+    base = Profile(isl_tokens=1.0, osl_tokens=39.0, max_step_tokens=512.0, max_sequences=344.0)
+    points = [dataclasses.replace(base, isl_tokens=float(isl)) for isl in lengths]
+    short, long = (float(closed_loop(model, p, clients).ttft_s) for p in points)
+    assert short <= long * ROUNDING
+
+
 def alone_s(model: StepModel, profile: Profile) -> tuple[float, float, int]:
     """Seconds of a prompt that has the device to itself, of a decode step, and its chunks."""
     cost = profile.cost
@@ -542,9 +552,8 @@ def simulate(  # noqa: PLR0915 - one plain loop is what makes it a reference
     while len(ended) < len(lengths):
         while waiting:
             inside = [*reading, *writing]
-            held = sum(a.isl + a.osl for a in inside)
-            crowded = len(inside) >= limits.sequences
-            crowded |= held + waiting[0].isl + waiting[0].osl > limits.kv_tokens
+            held = sum(a.isl + limits.reserved_output * a.osl for a in [*inside, waiting[0]])
+            crowded = len(inside) >= limits.sequences or held > limits.kv_tokens
             if crowded and inside:
                 break
             reading.append(waiting.popleft())
@@ -597,6 +606,7 @@ limits_strategy = st.builds(
     sequences=st.integers(1, 12),
     kv_tokens=st.sampled_from([50.0, 400.0, 1000.0, 1e9]),
     prefill_alone=st.booleans(),
+    reserved_output=st.sampled_from([0.0, 0.5, 1.0]),
 )
 costs_strategy = st.builds(
     EngineCost,
@@ -652,4 +662,4 @@ def test_benchmark_lengths_stay_in_range_and_repeat(isl, osl, low, seed):
     for prompt, output in drawn:
         assert max(1, round(low * isl)) <= prompt <= isl
         assert max(1, round(low * osl)) <= output <= osl
-    assert benchmark_lengths(isl, osl, 3, 1.0, seed) == [(isl, osl)] * 3
+    assert list(benchmark_lengths(isl, osl, 3, 1.0, seed)) == [(isl, osl)] * 3

@@ -266,6 +266,7 @@ def _eager(id_: str, architectures: tuple[str, ...]) -> DeviceClass:
             ),
             Constant(_paths("gemm", formats, "compute_share"), 0.5, 0.05, 1.1),
             Constant(("decode_attention.memory_share",), 0.3, 0.02, 1.0),
+            Constant(("prefill_attention.compute_share",), 0.4, 0.02, 1.0),
             *(
                 Constant((f"host_per_layer_s.{name}",), start, 1e-5, 5e-3)
                 for name, start in host.items()

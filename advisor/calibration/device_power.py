@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,31 @@ from advisor.schema.efficiency import PowerCurve, PowerFile, PowerFit
 
 Array = NDArray[np.float64]
 
+SERVER_ENGINES = ("vllm", "vllm-0.11", "trtllm", "sglang", "lmdeploy")
 PROMPT_TOKENS = 150
 """Prompts of these runs are chat questions of unstated, short length."""
 _START = (0.4, 0.4, 1.0)
 _PULL = 0.3
 """Weight of the pull towards all devices' curve, in rows' log residuals per unit of share."""
+SERVER_ARCHITECTURES = (
+    "ampere",
+    "ada",
+    "turing",
+    "blackwell-consumer",
+    "blackwell-ultra",
+    "cdna",
+    "rdna",
+    "arc",
+    "ascend",
+    "cn-accelerator",
+    "gaudi",
+    "tpu",
+    "trainium",
+    "tenstorrent",
+)
+"""Accelerators without measured power: they take the curve of those with, as a stand-in."""
+OTHER_ARCHITECTURES = ("apple-gpu", "apple-phone", "phone", "pc-igpu", "x86-cpu", "arm-cpu")
+"""Architectures of which nothing but TDP is known."""
 UPPER_BOUND = PowerCurve(base_share=1.0, memory_share=0.0, compute_share=0.0)
 
 
@@ -133,6 +153,7 @@ def _fit_row(points: Sequence[PowerPoint], architecture: str, towards: list[floa
         curve=PowerCurve(base_share=curve[0], memory_share=curve[1], compute_share=curve[2]),
         evidence="calibrated",
         because=f"GPU power of {len(own)} vLLM runs; {error:.1%} off on left-out models",
+        engines=SERVER_ENGINES,
         measured_devices=tuple(sorted({p.device for p in own})),
         rows=len(own),
         q80=q80,
@@ -140,17 +161,8 @@ def _fit_row(points: Sequence[PowerPoint], architecture: str, towards: list[floa
     )
 
 
-def power_file(
-    cases: Iterable[Case], stand_ins: Mapping[str, tuple[str, ...]], fitted: dt.date
-) -> PowerFile:
-    """Fit all architectures measured; bound the rest by TDP.
-
-    Parameters
-    ----------
-    stand_ins
-        Architectures under ``"gpu"`` that take all devices' curve for server engines, and under
-        ``"bound"`` those for which TDP is all that is known.
-    """
+def power_file(cases: Iterable[Case], fitted: dt.date) -> PowerFile:
+    """Fit all architectures measured; bound the rest, and other engines, by TDP."""
     used = [c for c in cases if c.row.metric in ("power", "tpot") and "ml-energy" in c.row.source]
     points = power_points(used)
     pooled = fit_power(points)
@@ -165,11 +177,11 @@ def power_file(
     curve = PowerCurve(base_share=pooled[0], memory_share=pooled[1], compute_share=pooled[2])
     rows.append(
         PowerFit(
-            architectures=stand_ins["gpu"],
+            architectures=SERVER_ARCHITECTURES,
             curve=curve,
             evidence="estimated",
             because=f"stand-in: curve of {' and '.join(names)}; spread as between those two",
-            engines=("vllm", "vllm-0.11", "trtllm", "sglang", "lmdeploy"),
+            engines=SERVER_ENGINES,
             rows=len(points),
             q80=q80,
             q95=q95,
@@ -178,7 +190,10 @@ def power_file(
     bound = "upper bound: no device power is published for this class; TDP at full load"
     rows.append(
         PowerFit(
-            architectures=stand_ins["bound"], curve=UPPER_BOUND, evidence="estimated", because=bound
+            architectures=(*names, *SERVER_ARCHITECTURES, *OTHER_ARCHITECTURES),
+            curve=UPPER_BOUND,
+            evidence="estimated",
+            because=bound,
         )
     )
     sources = publications(used, fitted)

@@ -287,8 +287,11 @@ def _values(model: StepModel, cases: Sequence[Case]) -> list[float]:
     seconds = np.asarray(model.step(Batch(*joined[:6])).seconds) * joined[6]
     ends = np.cumsum([s.times.size for s in steps])
     sums = [float(part.sum()) for part in np.split(seconds, ends[:-1])]
+    first = model.chip.efficiency.first_token_s
     return [
-        1e3 * total if case.row.metric in ("tpot", "ttft") else scale / total
+        1e3 * (total + first * (case.row.metric == "ttft"))
+        if case.row.metric in ("tpot", "ttft")
+        else scale / total
         for case, total, (_, scale) in zip(cases, sums, parts, strict=True)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -80,6 +80,7 @@ def fit_class(spec: DeviceClass, cases: Sequence[Case], fitted: dt.date) -> Clas
     own = training(spec, list(cases))
     values = fit(spec, own)
     constants = build(spec, values)
+    constants = with_first_token(spec, constants, cases)
     off = log_residuals(Predictor(own).values(constants), own)
     inside = tuple(Left(case, float(x)) for case, x in zip(own, off, strict=True))
     devices = tuple(leave_out(spec, own, lambda case: case.device.id, values))
@@ -97,6 +98,23 @@ def fit_class(spec: DeviceClass, cases: Sequence[Case], fitted: dt.date) -> Clas
         notes=_notes(spec, inside, devices, groups),
     )
     return ClassFit(spec, tuple(values), final, inside, devices, groups)
+
+
+def with_first_token(spec: DeviceClass, constants: Efficiency, cases: Iterable[Case]) -> Efficiency:
+    """Add the median delay of first tokens that a class's speeds don't explain.
+
+    Only where those rows weren't fitted, since there the speeds explain them.
+    """
+    as_speed = [replace(c, row=replace(c.row, metric="prefill")) for c in cases if _first(c)]
+    late = [replace(c, row=replace(c.row, metric="ttft")) for c in as_speed if spec.takes(c)]
+    if not late or any(spec.takes(c) for c in late):
+        return constants
+    extra = [c.row.value for c in late] - Predictor(late).values(constants)
+    return msgspec.structs.replace(constants, first_token_s=max(float(np.median(extra)), 0) / 1e3)
+
+
+def _first(case: Case) -> bool:
+    return case.row.metric == "ttft" and case.row.alone
 
 
 def _because(spec: DeviceClass, own: Sequence[Case], devices: int, many: bool) -> str:

@@ -23,9 +23,9 @@ from advisor.schema.engine import EngineCost, EngineEra
 
 STEP_TOKENS = (2048, 8192, 16384)
 """Token budgets of a step that the engines covered ship or recommend."""
-FIT_ROWS = 80
-FIT_ROUNDS = 80
-LEFT_OUT_ROUNDS = 50
+FIT_ROWS = 60
+FIT_ROUNDS = 70
+LEFT_OUT_ROUNDS = 40
 TTFT_WEIGHT = 0.4
 SOFT_TPOT, SOFT_TTFT = 0.05, 0.1
 """Log errors below these count quadratically: about the scatter of repeated runs."""

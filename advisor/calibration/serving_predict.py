@@ -18,7 +18,7 @@ from advisor.estimator.placement import memory_plan
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.setup import Setup, resolve, step_model
 from advisor.perf.layout import Layout
-from advisor.perf.replay import ClosedLoop, Limits, benchmark_lengths
+from advisor.perf.replay import ClosedLoop, Limits, benchmark_lengths, longer_run
 from advisor.perf.step import StepModel
 from advisor.perf.table import StepTable
 from advisor.schema.engine import EngineCost
@@ -28,8 +28,9 @@ SHORTEST_SHARE = 0.8
 EIGHT_BIT_CACHE_RUNS = ("infmax",)
 RESERVING_ENGINES = ("trtllm",)
 """Engines whose default policy admits a request only if its whole output fits."""
-MAX_PROMPTS = 1500
-"""A longer run is cut to this many prompts (never below three a client): the means settle."""
+REPLAYED_WAVES = 4
+SHORT_RUN = 100
+"""Longer runs replay this many waves of prompts; further ones repeat the steady state."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +118,15 @@ def predict_run(run: Run, cost: EngineCost) -> Predicted:
     """Predict mean TTFT and TPOT of a run under an engine's costs."""
     row, scheduler = run.row, run.setup.engine.scheduler
     budget = cost.step_tokens or int(scheduler.max_step_tokens.value)
-    prompts = PROMPTS_PER_CLIENT * run.clients
-    prompts = max(min(prompts, MAX_PROMPTS), 3 * run.clients)
+    sent = PROMPTS_PER_CLIENT * run.clients
+    prompts = min(sent, max(REPLAYED_WAVES * run.clients, SHORT_RUN))
     lengths = benchmark_lengths(row.isl, row.osl, prompts, SHORTEST_SHARE, seed=0)
     reserved = 1.0 if row.engine in RESERVING_ENGINES else 0.5
     limits = Limits(
         budget, run.max_sequences, run.kv_tokens, scheduler.prefill_alone, reserved
     )
     result = ClosedLoop(_table(run, budget), limits, cost, lengths, run.clients).run()
-    return Predicted(result.ttft_s, result.tpot_s)
+    return Predicted(*longer_run(result, run.clients, sent))
 
 
 def resolve_all(rows: list[ServingRow]) -> tuple[list[Run], dict[str, str]]:

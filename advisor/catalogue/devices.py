@@ -11,7 +11,7 @@ from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import read_record
 from advisor.errors import MissingDataError
 from advisor.schema.device import Device
-from advisor.schema.efficiency import Efficiency, FamilyFile
+from advisor.schema.efficiency import Efficiency, FamilyFile, PowerFile, PowerFit
 from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
@@ -108,6 +108,33 @@ def _choice(device: Device, constants: Efficiency, own_family: bool) -> FamilyCh
     if device.id in constants.measured_devices:
         return FamilyChoice(constants, "calibrated", Text.of("because_calibrated", devices=devices))
     return FamilyChoice(constants, "extrapolated", Text.of("because_extrapolated", devices=devices))
+
+
+@dataclass(frozen=True)
+class PowerChoice:
+    """Power curve chosen for a device, with the label it earns."""
+
+    fit: PowerFit
+    evidence: Evidence
+
+
+@cache
+def _power_file() -> PowerFile:
+    return read_record(data_dir("hwprofiles/efficiency") / "power.toml", PowerFile)
+
+
+def power_for(device: Device, engine_id: str) -> PowerChoice | None:
+    """Return the power curve that speaks for a device under an engine, None if none does."""
+    for fit in _power_file().power:
+        if device.architecture in fit.architectures and (
+            not fit.engines or engine_id in fit.engines
+        ):
+            own = device.id in fit.measured_devices
+            label: Evidence = fit.evidence
+            if fit.evidence == "calibrated" and not own:
+                label = "extrapolated"
+            return PowerChoice(fit, label)
+    return None
 
 
 def efficiency_ids() -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def get_format(name: str) -> WeightFormat:
 
 def kv_bits(name: str) -> float:
     """Return the bits of one number of a KV-cache format; unknown names raise UnknownNameError."""
-    known = format_file().kv_bits
+    known = {normalise(key): bits for key, bits in format_file().kv_bits.items()}
     key = normalise(name)
     if key not in known:
         msg = f"no KV-cache format {name!r}; known: {', '.join(sorted(known))}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from advisor.errors import InvalidFileError, UnknownNameError
 
 _HEAD_BYTES = 4096
+FEW = 20
+"""So many choices are listed in full where none is near."""
 _LIST = re.compile(r'"([^"]+)"')
 
 
@@ -89,6 +91,9 @@ def find(name: str, names: Mapping[str, str], kind: str, listing: str) -> str:
     if wanted in names:
         return names[wanted]
     close = nearest(wanted, names)
+    ids = sorted(set(names.values()))
+    if not close and len(ids) <= FEW:
+        close = tuple(ids)
     hint = f" Did you mean {', '.join(close)}?" if close else ""
     msg = f"no {kind} {name!r}.{hint} List: {listing}"
     raise UnknownNameError(msg, suggestions=close)

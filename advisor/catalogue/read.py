@@ -75,6 +75,9 @@ def decode(text: str, record: type[T], where: str) -> T:
     """
     try:
         return msgspec.convert(tomllib.loads(text), type=record)
+    except RecursionError as error:
+        msg = f"{where}: not valid TOML: nested too deeply"
+        raise InvalidFileError(msg) from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{where}: not valid TOML: {error}"
         raise InvalidFileError(msg) from error

@@ -32,16 +32,17 @@ def compare(  # noqa: PLR0913 - one parameter an option is how typer reads a com
     from advisor.estimator.request import EstimateRequest
     from advisor.report import compare as render
 
+    rows, columns = names(models, "--models"), names(hw, "--hw")
     base = EstimateRequest(
-        model="",
-        hw="",
+        model=rows[0],
+        hw=columns[0],
         isl_tokens=isl,
         osl_tokens=osl,
         concurrency=concurrency,
         precision=precision,
         count=count,
     )
-    grid = compare_grid(names(models, "--models"), names(hw, "--hw"), base)
+    grid = compare_grid(rows, columns, base)
     if as_json:
         typer.echo(render.compare_json(grid, lang))
     elif as_csv:

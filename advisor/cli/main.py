@@ -45,6 +45,11 @@ def _root(
     """Answer questions about serving language models."""
 
 
+def _printable(text: str) -> str:
+    """Escape what isn't text (file names may hold any byte)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _report(error: AdvisorError, as_json: bool) -> None:
     if as_json:
         body = {
@@ -53,9 +58,9 @@ def _report(error: AdvisorError, as_json: bool) -> None:
             "limit": error.limit,
             "suggestions": list(error.suggestions),
         }
-        typer.echo(json.dumps({"error": body}, ensure_ascii=False, indent=2))
+        typer.echo(_printable(json.dumps({"error": body}, ensure_ascii=False, indent=2)))
         return
-    typer.echo(f"error: {error.message}", err=True)
+    typer.echo(_printable(f"error: {' '.join(error.message.split())}"), err=True)
     options = [s for s in error.suggestions if s.startswith("--")]
     if options:
         typer.echo(f"try: {' or '.join(options)}", err=True)

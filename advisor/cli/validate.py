@@ -28,7 +28,9 @@ def _progress() -> Callable[[int, int], None]:
 
 def validate(
     file: Annotated[Path, typer.Argument(help="CSV in the serving or the device layout.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write one line a metric.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write one line an id and metric as CSV.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Summary as JSON.")] = False,
     lang: Annotated[Lang, typer.Option(help="Language of the text.")] = Lang.EN,
 ) -> None:

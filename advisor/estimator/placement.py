@@ -46,9 +46,9 @@ def check_context(setup: Setup, request: EstimateRequest) -> None:
             f"{wanted:,} tokens (isl {request.isl_tokens:,} + osl {request.osl_tokens:,}) exceed "
             f"the {limit:,}-token context of {setup.model.name}"
         )
-        raise InfeasibleError(
-            msg, limit="context", suggestions=[f"--isl {limit - request.osl_tokens}"]
-        )
+        room = limit - request.osl_tokens
+        mend = f"--isl {room}" if room > 0 else f"--osl {max(limit - request.isl_tokens, 1)}"
+        raise InfeasibleError(msg, limit="context", suggestions=[mend])
 
 
 def _candidates(setup: Setup, request: EstimateRequest) -> Iterator[Layout]:
@@ -142,11 +142,12 @@ def _does_not_fit(
     setup: Setup, layout: Layout, plan: MemoryPlan, context: float
 ) -> InfeasibleError:
     need = plan.weights_bytes + plan.workspace_bytes
+    one = plan.kv_bytes_per_sequence / GIB / layout.devices_per_replica
     where = f"{layout.devices_per_replica} x {setup.device.name}"
     msg = (
         f"{setup.model.name} in {setup.weights.id} doesn't fit on {where}: each device needs "
         f"{need / GIB:.1f} GiB for weights and workspace plus "
-        f"{plan.kv_bytes_per_sequence / GIB / layout.devices_per_replica:.2f} GiB for one request of "
+        f"{one:.2f} GiB for one request of "
         f"{context:,.0f} tokens, and {setup.engine.name} may use {plan.usable_bytes / GIB:.1f} GiB"
     )
     return InfeasibleError(msg, limit="memory", suggestions=_what_fits(setup, layout, context))
@@ -162,7 +163,11 @@ def _what_fits(setup: Setup, layout: Layout, context: float) -> list[str]:
             tp = min(size, node)
             bigger = Layout(tp=tp, pp=size // tp)
             if _valid(setup, bigger) and memory_plan(setup, bigger, context).fits:
-                found.append(f"--count {size} --tp {bigger.tp} --pp {bigger.pp}")
+                found.append(
+                    f"--count {size} --tp {bigger.tp} --pp {bigger.pp} --dp 1 --ep 1"
+                    if layout.dp > 1
+                    else f"--count {size} --tp {bigger.tp} --pp {bigger.pp}"
+                )
                 break
     return found
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from advisor.catalogue.devices import PowerChoice
 from advisor.catalogue.widths import width
 from advisor.cost.hourly import usd_per_mtok
 from advisor.estimator.money import HourlyPrices, electricity_per_hour
@@ -14,8 +15,16 @@ from advisor.perf.energy import JOULES_PER_WH, power_w
 from advisor.perf.intervals import Estimate, Spread, estimate, weakest
 from advisor.perf.layout import Layout
 from advisor.perf.load import LoadPoint, Profile
-from advisor.perf.step import Batch, StepModel
+from advisor.perf.step import StepTime
 from advisor.schema.text import Text
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a device a load uses, mean over time: bandwidth and operations, 0 to 1."""
+
+    mbu: float
+    mfu: float
 
 
 @dataclass(frozen=True)
@@ -24,9 +33,9 @@ class Bench:
 
     setup: Setup
     layout: Layout
-    model: StepModel
     profile: Profile
     money: HourlyPrices
+    power: PowerChoice | None
     site: str
 
     def spread(self, metric: str) -> Spread:
@@ -35,7 +44,22 @@ class Bench:
         return Spread(row.q80, row.q95)
 
 
-def point(bench: Bench, load: LoadPoint, concurrency: float) -> Point:
+def use_of(setup: Setup, load: LoadPoint, decode: StepTime, prefill: StepTime) -> Use:
+    """Mix the use of decode steps and of prompts by the share of time each takes."""
+    share = float(load.prefill_share)
+    peak, bytes_per_s = setup.chip.peak(setup.weights.compute), setup.chip.bytes_per_s
+
+    def mean(decoding: float, prompting: float) -> float:
+        return (1.0 - share) * decoding + share * prompting
+
+    d_s, p_s = float(decode.seconds), float(prefill.seconds)
+    return Use(
+        mbu=mean(float(decode.moved_bytes) / d_s, float(prefill.moved_bytes) / p_s) / bytes_per_s,
+        mfu=mean(float(decode.flops) / d_s, float(prefill.flops) / p_s) / peak,
+    )
+
+
+def point(bench: Bench, load: LoadPoint, concurrency: float, use: Use) -> Point:
     """Turn the load of one attention rank into figures of the whole deployment."""
     setup, profile = bench.setup, bench.profile
     ranks = bench.layout.replicas * bench.layout.dp
@@ -50,7 +74,7 @@ def point(bench: Bench, load: LoadPoint, concurrency: float) -> Point:
 
     ttft, tpot = float(load.ttft_s), float(load.tpot_s)
     requests = speed(rate, "throughput")
-    power = _power(bench, load)
+    power = _power(bench, use)
     joules = _joules(power, requests) if power else None
     return Point(
         concurrency=concurrency,
@@ -69,39 +93,23 @@ def point(bench: Bench, load: LoadPoint, concurrency: float) -> Point:
 
 
 def _scaled(e: Estimate, factor: float) -> Estimate:
-    return Estimate(
-        e.value * factor,
-        e.low80 * factor,
-        e.high80 * factor,
-        e.low95 * factor,
-        e.high95 * factor,
-        e.evidence,
-        e.because,
-    )
+    numbers = {n: getattr(e, n) * factor for n in ("value", "low80", "high80", "low95", "high95")}
+    return replace(e, **numbers)
 
 
-def _power(bench: Bench, load: LoadPoint) -> Estimate | None:
-    """Power of all devices of the deployment at this load."""
-    setup, profile = bench.setup, bench.profile
-    tdp, curve = setup.device.power.tdp_w, setup.family.efficiency.power
-    if tdp is None or curve is None:
+def _power(bench: Bench, use: Use) -> Estimate | None:
+    """Power of all devices of the deployment; None without a TDP or a curve."""
+    setup, choice = bench.setup, bench.power
+    tdp = setup.device.power.tdp_w
+    if tdp is None or choice is None:
         return None
-    running = float(load.running) / bench.model.pipeline_stages
-    context = profile.isl_tokens + profile.osl_tokens / 2.0
-    decode = bench.model.step(Batch(sequences=running, context_tokens=context))
-    seconds = float(decode.seconds)
-    peak = setup.chip.peak(setup.weights.compute)
-    # Prompt work runs near the compute roof whatever the batch; it takes its share of time.
-    share = float(load.prefill_share)
-    flops_per_s = float(decode.flops) / seconds * (1 - share)
-    prompt = bench.model.step(Batch(chunks=1.0, chunk_tokens=profile.isl_tokens))
-    flops_per_s += float(prompt.flops) / float(prompt.seconds) * share
-    moved = float(decode.moved_bytes) / seconds * (1 - share)
-    watts = power_w(tdp.value, moved / setup.chip.bytes_per_s, flops_per_s / peak, curve)
-    row = width("power", setup.family.evidence, setup.device.device_class)
-    total = float(watts) * bench.layout.devices
+    watts = float(power_w(tdp.value, use.mbu, use.mfu, choice.fit.curve))
+    row = width("power", choice.evidence, setup.device.device_class)
+    q80, q95 = row.q80, row.q95
+    if choice.evidence == "calibrated" and choice.fit.q80 and choice.fit.q95:
+        q80, q95 = choice.fit.q80, choice.fit.q95
     because = Text.of("because_power", tdp=tdp.value)
-    return estimate(total, Spread(row.q80, row.q95), setup.family.evidence, because)
+    return estimate(watts * bench.layout.devices, Spread(q80, q95), choice.evidence, because)
 
 
 def _joules(power: Estimate, rate: Estimate) -> Estimate:
@@ -114,24 +122,39 @@ def _spread(e: Estimate) -> Spread:
     return Spread(math.log(e.high80 / e.value), math.log(e.high95 / e.value))
 
 
+def _hour(bench: Bench, hour: Estimate, power: Estimate | None) -> Estimate:
+    """Price of an hour of all devices: rent or capital, and electricity if power is known.
+
+    The two parts err independently: their absolute half-widths add in quadrature.
+    """
+    capital = hour.value * bench.layout.devices
+    if power is None:
+        return _scaled(hour, float(bench.layout.devices))
+    current = electricity_per_hour(power.value, bench.site)
+    total = capital + current
+    ours, theirs = _spread(hour), _spread(power)
+    spread = Spread(
+        math.hypot(capital * ours.q80, current * theirs.q80) / total,
+        math.hypot(capital * ours.q95, current * theirs.q95) / total,
+    )
+    return estimate(total, spread, weakest(hour.evidence, power.evidence), hour.because)
+
+
 def _cost(
     bench: Bench, load: LoadPoint, rate: float, hour: Estimate | None, power: Estimate | None
 ) -> Cost | None:
     """Money of a point: the hour's price over the tokens of the hour."""
     if hour is None:
         return None
-    devices = bench.layout.devices
-    total = hour.value * devices
-    if power is not None:
-        total += electricity_per_hour(power.value, bench.site)
-    label = weakest(bench.setup.evidence, hour.evidence)
-    spread = _spread(hour) + bench.spread("throughput")
+    total = _hour(bench, hour, power)
+    label = weakest(bench.setup.evidence, total.evidence)
+    spread = _spread(total) + bench.spread("throughput")
     share = float(load.prefill_share)
     profile = bench.profile
-    paid = usd_per_mtok(total, share, rate, profile.isl_tokens)
-    made = usd_per_mtok(total, 1.0 - share, rate, profile.osl_tokens)
+    paid = usd_per_mtok(total.value, share, rate, profile.isl_tokens)
+    made = usd_per_mtok(total.value, 1.0 - share, rate, profile.osl_tokens)
     return Cost(
-        usd_per_hour=estimate(total, _spread(hour), hour.evidence, hour.because),
+        usd_per_hour=total,
         usd_per_mtok_input=estimate(paid, spread, label, hour.because),
         usd_per_mtok_output=estimate(made, spread, label, hour.because),
     )

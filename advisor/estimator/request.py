@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from advisor.errors import UsageError
 
 MAX_TOKENS = 100_000_000
 MAX_DEVICES = 1_000_000
+SMALLEST, LARGEST = 1e-9, 1e12
+"""Range of rates, times and prices that can mean anything."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class EstimateRequest:
 
     def _check_positive(self, name: str) -> None:
         value = getattr(self, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            msg = f"{_option(name)} must be a positive number, got {value}"
+        if value is not None and not SMALLEST <= value <= LARGEST:
+            msg = f"{_option(name)} must be between {SMALLEST:g} and {LARGEST:g}, got {value}"
             raise UsageError(msg)
 
     def as_dict(self) -> dict[str, object]:

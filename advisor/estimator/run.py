@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from advisor.catalogue.data_version import data_version
+from advisor.catalogue.devices import PowerChoice, power_for
+from advisor.catalogue.prices import get_site
 from advisor.catalogue.widths import width
 from advisor.errors import InfeasibleError
 from advisor.estimator.money import HourlyPrices, hourly_prices
 from advisor.estimator.placement import place
-from advisor.estimator.points import Bench, point
+from advisor.estimator.points import Bench, point, use_of
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.result import EstimateResult, Memory, Phase
 from advisor.estimator.setup import SERVER_CLASSES, Setup, resolve, step_model
@@ -20,7 +24,10 @@ from advisor.perf.intervals import Spread, estimate, exact
 from advisor.perf.layout import Layout
 from advisor.perf.load import LoadPoint, Profile, closed_loop, open_loop
 from advisor.perf.memory import MemoryPlan
+from advisor.perf.roofline import Array
 from advisor.perf.step import Batch, StepModel, StepTime
+from advisor.schema.engine import EngineCost
+from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 DEFAULT_SERVER_CONCURRENCY = 16
@@ -65,12 +72,18 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
     money = hourly_prices(
         setup.device, request.usd_per_hour, request.max_price_age_days, today or dt.date.today()
     )
-    site = request.site or DEFAULT_SITE
-    bench = Bench(setup, layout, deployment.model, deployment.profile, money, site)
+    site = DEFAULT_SITE if request.site is None else get_site(request.site).id
+    power = power_for(setup.device, setup.engine.id)
+    bench = Bench(setup, layout, deployment.profile, money, power, site)
     concurrency, load_defaults = _asked_concurrency(request, setup, plan, layout)
-    asked = _asked_load(deployment, request, concurrency)
-    best_concurrency, best = _best(deployment, request)
-    decode, prefill = _phases(deployment, asked)
+    asked, best_concurrency, best = _loads(deployment, request, concurrency)
+    running = np.array([float(asked.running), float(best.running)])
+    decodes, prefill = _phases(deployment, running)
+    uses = [use_of(setup, load, decodes.at(i), prefill) for i, load in enumerate((asked, best))]
+    points = (
+        point(bench, asked, concurrency or float(asked.running) * deployment.ranks, uses[0]),
+        point(bench, best, best_concurrency, uses[1]),
+    )
     return EstimateResult(
         request=request,
         model_id=setup.model.id,
@@ -85,17 +98,12 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         layout=layout,
         memory=_memory(setup, layout, plan),
         prefill=_phase(setup, prefill, "prefill"),
-        decode=_phase(setup, decode, "tpot"),
-        asked=point(bench, asked, concurrency or float(asked.running) * deployment.ranks),
-        best=point(bench, best, best_concurrency),
+        decode=_phase(setup, decodes.at(0), "tpot"),
+        asked=points[0],
+        best=points[1],
         under_slo=request.slo_ttft_s is not None or request.slo_tpot_s is not None,
-        defaults=(
-            *setup.defaults,
-            *layout_defaults,
-            *load_defaults,
-            *_length_defaults(request, site),
-        ),
-        warnings=(*setup.warnings, *_queue_warning(plan, layout, concurrency), *money.warnings),
+        defaults=(*setup.defaults, *layout_defaults, *load_defaults, *_defaults(request, site)),
+        warnings=_warnings(deployment, concurrency, power, money),
         data=_data(money),
     )
 
@@ -110,9 +118,17 @@ def _deploy(
         max_step_tokens=setup.cost.step_tokens or scheduler.max_step_tokens.value,
         max_sequences=max(plan.sequences // layout.dp, 1),
         prefill_alone=scheduler.prefill_alone,
-        cost=setup.cost,
+        cost=_with_first_token(setup),
     )
     return _Deployment(setup, layout, plan, step_model(setup, layout), profile)
+
+
+def _with_first_token(setup: Setup) -> EngineCost:
+    """Return the engine's costs with what the runtime adds to a first token."""
+    extra = setup.family.efficiency.first_token_s
+    if not extra:
+        return setup.cost
+    return msgspec.structs.replace(setup.cost, per_request_s=setup.cost.per_request_s + extra)
 
 
 def _asked_concurrency(
@@ -127,69 +143,69 @@ def _asked_concurrency(
     return float(chosen), (Text.of("default_concurrency", concurrency=chosen),)
 
 
-def _asked_load(d: _Deployment, request: EstimateRequest, concurrency: float | None) -> LoadPoint:
-    if request.rps is not None:
-        return open_loop(d.model, d.profile, request.rps / d.ranks)
-    assert concurrency is not None
-    # Fewer clients than attention ranks: the busy ranks hold one each.
-    return closed_loop(d.model, d.profile, max(concurrency / d.ranks, 1.0))
-
-
-def _best(d: _Deployment, request: EstimateRequest) -> tuple[float, LoadPoint]:
-    """Find the load with the highest throughput, under the SLO if one is given.
+def _loads(
+    d: _Deployment, request: EstimateRequest, concurrency: float | None
+) -> tuple[LoadPoint, float, LoadPoint]:
+    """Return the load as asked, and the best concurrency with its load.
 
     TTFT and TPOT grow with the batch, so the largest batch within the limits wins.
     """
-    top = d.profile.max_sequences
-    grid = np.unique(np.round(np.geomspace(1, top, GRID)))
-    loads = closed_loop(d.model, d.profile, grid)
-    good = np.ones(grid.shape, dtype=bool)
-    if request.slo_ttft_s is not None:
-        good &= loads.ttft_s <= request.slo_ttft_s
-    if request.slo_tpot_s is not None:
-        good &= loads.tpot_s <= request.slo_tpot_s
+    # Fewer clients than attention ranks: the busy ranks hold one each.
+    wanted = max((concurrency or 1.0) / d.ranks, 1.0)
+    grid = np.unique(np.round(np.geomspace(1, d.profile.max_sequences, GRID)))
+    every = closed_loop(d.model, d.profile, np.concatenate([[wanted], grid]))
+    if request.rps is not None:
+        asked = open_loop(d.model, d.profile, request.rps / d.ranks)
+    else:
+        asked = every.at(0)
+    good = _within(every, request)[1:]
     if not good.any():
-        raise _no_point(loads, request)
-    rate = np.where(good, loads.requests_per_s, -1.0)
-    chosen = int(np.argmax(rate))
-    upper = int(grid[chosen + 1]) - 1 if chosen + 1 < len(grid) else int(grid[chosen])
-    size = _refine(d, request, int(grid[chosen]), upper)
-    return size * d.ranks, closed_loop(d.model, d.profile, float(size))
+        raise _no_point(every, request)
+    rates = np.where(good, every.requests_per_s[1:], -1.0)
+    chosen = int(np.argmax(rates))
+    if chosen + 1 >= len(grid) or good[chosen + 1]:
+        return asked, grid[chosen] * d.ranks, every.at(chosen + 1)
+    size = _refine(d, request, int(grid[chosen]), int(grid[chosen + 1]) - 1)
+    return asked, float(size * d.ranks), closed_loop(d.model, d.profile, float(size))
+
+
+def _within(load: LoadPoint, request: EstimateRequest) -> Array:
+    return np.asarray(
+        (load.ttft_s <= (request.slo_ttft_s or np.inf))
+        & (load.tpot_s <= (request.slo_tpot_s or np.inf))
+    )
 
 
 def _refine(d: _Deployment, request: EstimateRequest, low: int, high: int) -> int:
     """Find by bisection the largest batch in [low, high] within the SLO."""
     while low < high:
         middle = (low + high + 1) // 2
-        load = closed_loop(d.model, d.profile, float(middle))
-        within = float(load.ttft_s) <= (request.slo_ttft_s or np.inf) and float(load.tpot_s) <= (
-            request.slo_tpot_s or np.inf
-        )
+        within = bool(_within(closed_loop(d.model, d.profile, float(middle)), request))
         low, high = (middle, high) if within else (low, middle - 1)
     return low
 
 
 def _no_point(loads: LoadPoint, request: EstimateRequest) -> InfeasibleError:
-    ttft, tpot = float(np.min(loads.ttft_s)), float(np.min(loads.tpot_s))
-    limits = []
-    if request.slo_ttft_s is not None and ttft > request.slo_ttft_s:
-        limits.append(
-            f"TTFT is {ttft * 1e3:.0f} ms at best, limit {request.slo_ttft_s * 1e3:.0f} ms"
-        )
-    if request.slo_tpot_s is not None and tpot > request.slo_tpot_s:
-        limits.append(
-            f"TPOT is {tpot * 1e3:.1f} ms at best, limit {request.slo_tpot_s * 1e3:.1f} ms"
-        )
-    msg = "no operating point meets the SLO: " + "; ".join(limits or ["TTFT and TPOT together"])
-    raise_to = [f"--slo-ttft-ms {ttft * 1e3:.0f}", f"--slo-tpot-ms {tpot * 1e3:.1f}"]
-    return InfeasibleError(msg, limit="slo", suggestions=raise_to)
+    """Say which limits the smallest batch breaks: it has the lowest TTFT and TPOT of all."""
+    least = loads.at(int(np.argmin(loads.tpot_s)))
+    limits, mends = [], []
+    for name, seconds, limit in (
+        ("ttft", float(least.ttft_s), request.slo_ttft_s),
+        ("tpot", float(least.tpot_s), request.slo_tpot_s),
+    ):
+        if limit is not None and seconds > limit:
+            reach = math.ceil(seconds * 1e4) / 10
+            limits.append(f"{name.upper()} is {reach:g} ms at best, limit {limit * 1e3:g} ms")
+            mends.append(f"--slo-{name}-ms {reach:g}")
+    msg = "no operating point meets the SLO: " + "; ".join(limits)
+    return InfeasibleError(msg, limit="slo", suggestions=[" ".join(mends)])
 
 
-def _phases(d: _Deployment, asked: LoadPoint) -> tuple[StepTime, StepTime]:
-    """Return a decode step at the asked batch, and the prefill of one prompt alone."""
+def _phases(d: _Deployment, running: Array) -> tuple[StepTime, StepTime]:
+    """Return decode steps at these batches, and the prefill of one prompt alone."""
     context = d.profile.isl_tokens + d.profile.osl_tokens / 2.0
-    running = float(asked.running) / d.model.pipeline_stages
-    decode = d.model.step(Batch(sequences=running, context_tokens=context))
+    batch = running / d.model.pipeline_stages
+    decode = d.model.step(Batch(sequences=batch, context_tokens=context))
     chunk = min(d.profile.isl_tokens, d.profile.max_step_tokens)
     offsets = np.arange(0.0, d.profile.isl_tokens, chunk)
     sizes = np.minimum(chunk, d.profile.isl_tokens - offsets)
@@ -217,34 +233,50 @@ def _memory(setup: Setup, layout: Layout, plan: MemoryPlan) -> Memory:
     counted = Text.of("because_counted", model=setup.model.name)
     rule = Text.of("because_memory_rule", engine=setup.engine.name, version=setup.engine.version)
     physical = Text.of("because_physical", device=setup.device.name)
-    q = width("memory", "calibrated", setup.device.device_class)
+    label: Evidence = "calibrated" if _measured_memory(setup) else "estimated"
+    q = width("memory", label, setup.device.device_class)
     spread = Spread(q.q80, q.q95)
     return Memory(
         physical_bytes=exact(plan.physical_bytes, physical),
         weights_bytes=exact(plan.weights_bytes, counted),
-        workspace_bytes=estimate(plan.workspace_bytes, spread, "calibrated", rule),
+        workspace_bytes=estimate(plan.workspace_bytes, spread, label, rule),
         kv_bytes_per_token=exact(plan.kv_bytes_per_token, counted),
         kv_bytes_per_sequence=exact(plan.kv_bytes_per_sequence, counted),
-        kv_tokens=estimate(plan.kv_tokens * layout.replicas, spread, "calibrated", rule),
-        sequences=estimate(plan.sequences * layout.replicas, spread, "calibrated", rule),
+        kv_tokens=estimate(plan.kv_tokens * layout.replicas, spread, label, rule),
+        sequences=estimate(plan.sequences * layout.replicas, spread, label, rule),
     )
 
 
-def _length_defaults(request: EstimateRequest, site: str) -> tuple[Text, ...]:
+def _measured_memory(setup: Setup) -> bool:
+    """Tell whether the engine's memory rule rests on measurements, not on assumptions."""
+    rule = setup.engine.memory
+    facts = (rule.workspace_bytes, rule.base_bytes, rule.logits_bytes_per_vocab_entry)
+    return all(fact.grade != "assumed" for fact in facts)
+
+
+def _defaults(request: EstimateRequest, site: str) -> tuple[Text, ...]:
     found = []
-    blank = EstimateRequest(model="", hw="")
-    if request.isl_tokens == blank.isl_tokens and request.osl_tokens == blank.osl_tokens:
-        found.append(Text.of("default_lengths", isl=blank.isl_tokens, osl=blank.osl_tokens))
+    if request.isl_tokens == EstimateRequest.isl_tokens:
+        found.append(Text.of("default_isl", isl=request.isl_tokens))
+    if request.osl_tokens == EstimateRequest.osl_tokens:
+        found.append(Text.of("default_osl", osl=request.osl_tokens))
     if request.site is None:
         found.append(Text.of("default_site", site=site))
     return tuple(found)
 
 
-def _queue_warning(plan: MemoryPlan, layout: Layout, concurrency: float | None) -> tuple[Text, ...]:
-    room = plan.sequences * layout.replicas
+def _warnings(
+    d: _Deployment, concurrency: float | None, power: PowerChoice | None, money: HourlyPrices
+) -> tuple[Text, ...]:
+    found = [*d.setup.warnings]
+    room = d.plan.sequences * d.layout.replicas
     if concurrency is not None and concurrency > room:
-        return (Text.of("warn_queue", asked=int(concurrency), room=room),)
-    return ()
+        found.append(Text.of("warn_queue", asked=int(concurrency), room=room))
+    found += money.warnings
+    device = d.setup.device
+    if money.owned_capital and (power is None or device.power.tdp_w is None):
+        found.append(Text.of("warn_no_power", device=device.name))
+    return tuple(found)
 
 
 def _data(money: HourlyPrices) -> dict[str, str]:

@@ -112,14 +112,17 @@ def _shape(model: Model) -> Shape:
             f"device can be estimated; its API price: advisor catalogue prices {model.id}"
         )
         raise MissingDataError(msg)
-    msg = (
-        f"{model.name}: its dimensions are not in the catalogue ({model.notes or 'not published'})"
-    )
-    raise MissingDataError(f"{msg}; pass its config.json with --model")
+    why = model.notes or "not published"
+    msg = f"{model.name}: dimensions not in the catalogue ({why}); pass its config.json to --model"
+    raise MissingDataError(msg)
 
 
 def _engine(request: EstimateRequest, device: Device) -> Engine:
-    engine = get_engine(request.engine) if request.engine else default_engine(device.device_class)
+    engine = (
+        default_engine(device.device_class)
+        if request.engine is None
+        else get_engine(request.engine)
+    )
     if device.device_class not in engine.device_classes:
         msg = f"{engine.name} doesn't run on {device.name} ({device.device_class})"
         raise InfeasibleError(msg)
@@ -140,7 +143,8 @@ def _format(
         raise InfeasibleError(msg)
     if not _runs(weights, peaks_of(device, None), model):
         valid = [n for n in engine.formats if _runs(get_format(n), peaks_of(device, None), model)]
-        msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {', '.join(valid)}"
+        runs = ", ".join(valid)
+        msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {runs}"
         raise InfeasibleError(msg, limit="format", suggestions=valid)
     return weights, False
 
@@ -207,6 +211,29 @@ def _label(
     return setup_family.evidence, setup_family.because
 
 
+def _peak_warning(device: Device) -> Text | None:
+    if device.peak.bf16_flops_per_s:
+        return None
+    return Text.of("warn_stand_in_peak", device=device.name)
+
+
+def _defaults(
+    request: EstimateRequest, model: Model, engine: Engine, weights: WeightFormat, own: bool
+) -> tuple[Text, ...]:
+    """Return what was chosen for options left out."""
+    found = []
+    if request.model.upper() in model.reference_sizes:
+        found.append(Text.of("default_reference", size=request.model.upper(), model=model.name))
+    if request.engine is None:
+        found.append(Text.of("default_engine", engine=engine.name, version=engine.version))
+    if request.precision is None:
+        key = "default_precision_own" if own else "default_precision"
+        found.append(Text.of(key, format=weights.id))
+    if request.kv_precision is None:
+        found.append(Text.of("default_kv", format=engine.kv_format))
+    return tuple(found)
+
+
 @lru_cache(maxsize=512)
 def _resolve(
     model_name: str,
@@ -235,15 +262,7 @@ def _resolve(
     family = efficiency_for(device, engine.id)
     physical, memory_warning = _physical(device)
     evidence, because = _label(family, weights, shape)
-    kv_format = kv_precision or engine.kv_format
-    defaults = []
-    if engine_name is None:
-        defaults.append(Text.of("default_engine", engine=engine.name, version=engine.version))
-    if precision is None:
-        key = "default_precision_own" if own else "default_precision"
-        defaults.append(Text.of(key, format=weights.id))
-    if kv_precision is None:
-        defaults.append(Text.of("default_kv", format=kv_format))
+    kv_format = engine.kv_format if kv_precision is None else kv_precision
     plain = get_format("bf16")
     chip = _chip(device, engine, family)
     for name in {weights.compute, "bf16"}:
@@ -265,8 +284,8 @@ def _resolve(
         cost=_cost(engine, shape),
         evidence=worst_evidence(evidence),
         because=because,
-        defaults=tuple(defaults),
-        warnings=tuple(w for w in (memory_warning,) if w),
+        defaults=_defaults(request, model, engine, weights, own),
+        warnings=tuple(w for w in (memory_warning, _peak_warning(device)) if w),
     )
 
 

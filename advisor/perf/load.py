@@ -11,7 +11,7 @@ The start-up transient of a benchmark run is not modelled here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,6 +52,11 @@ class LoadPoint:
     requests_per_s: Array
     stable: Array
 
+    def at(self, index: int) -> LoadPoint:
+        """Pick one load of several."""
+        picked = (np.asarray(getattr(self, f.name)).reshape(-1)[index] for f in fields(self))
+        return LoadPoint(*(np.asarray(value) for value in picked))
+
 
 def _batch(
     profile: Profile, sequences: Array, chunks: ArrayLike, chunk: Array, steps: Array
@@ -73,9 +78,11 @@ def _steps(model: StepModel, profile: Profile, sequences: Array, prompts: Array)
     """Time of a decode step, and what one prompt adds to the steps that carry it."""
     stages = model.pipeline_stages
     running = sequences / stages
-    budget = np.maximum(profile.max_step_tokens - running, 1.0)
-    chunk = np.minimum(profile.isl_tokens, budget)
-    chunk_steps = np.ceil(profile.isl_tokens / chunk)
+    # The sequence whose prompt this is doesn't decode meanwhile.
+    budget = np.maximum(profile.max_step_tokens - np.maximum(running - 1.0, 0.0), 1.0)
+    # Even chunks: a prompt just above the budget costs its tokens, not two full steps.
+    chunk_steps = np.ceil(profile.isl_tokens / budget)
+    chunk = profile.isl_tokens / chunk_steps
     together = np.clip(prompts / stages, 1.0, np.maximum(budget / profile.isl_tokens, 1.0))
     alone = _batch(profile, running, 0.0, chunk, chunk_steps)
     cost = profile.cost
@@ -117,10 +124,6 @@ def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> L
     service = steps.decode_s * steps.chunk_steps + steps.prompt_s + np.maximum(others, 0.0)
     if profile.prefill_alone:
         service = steps.prompt_s + np.maximum(others, 0.0)
-    lone = running <= 1.0
-    service = np.where(
-        lone, steps.prompt_s + (0.0 if profile.prefill_alone else steps.decode_s), service
-    )
     service = service + profile.cost.per_request_s
     cycle = service + (osl - 1.0) * tpot
     rate = running / cycle

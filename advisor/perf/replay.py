@@ -14,6 +14,8 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import fmean
 
 from advisor.perf.table import StepTable
 from advisor.schema.engine import EngineCost
@@ -39,13 +41,31 @@ class Limits:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """Means over all requests, seconds; ``duration_s`` from the start to the last token."""
+    """Times of every request in the order sent, seconds; ``tpot`` of one-token answers is 0.
 
-    ttft_s: float
-    tpot_s: float
+    ``duration_s`` runs from the start to the last token.
+    """
+
+    ttfts_s: tuple[float, ...]
+    tpots_s: tuple[float, ...]
     duration_s: float
-    requests: int
     output_tokens: int
+
+    @property
+    def requests(self) -> int:
+        """Requests that ended."""
+        return len(self.ttfts_s)
+
+    @property
+    def ttft_s(self) -> float:
+        """Mean time to first token."""
+        return fmean(self.ttfts_s)
+
+    @property
+    def tpot_s(self) -> float:
+        """Mean time per output token of the answers that have more than one."""
+        told = [t for t in self.tpots_s if t]
+        return fmean(told) if told else 0.0
 
     @property
     def output_tok_per_s(self) -> float:
@@ -57,6 +77,7 @@ class ReplayResult:
 class _Request:
     isl: int
     osl: int
+    number: int
     sent_s: float
     done_tokens: int = 0
     first_s: float = 0.0
@@ -96,8 +117,9 @@ class ClosedLoop:
         self._steps = 0
         self._context = 0.0
         self._reserved = 0.0
-        self._ttft = self._tpot = 0.0
-        self._tpot_count = self._ended = self._tokens = 0
+        self._ttfts = [0.0] * len(lengths)
+        self._tpots = [0.0] * len(lengths)
+        self._ended = self._tokens = 0
 
     def run(self) -> ReplayResult:
         """Replay until every request has ended."""
@@ -110,17 +132,16 @@ class ClosedLoop:
             else:
                 self._leap()
         return ReplayResult(
-            ttft_s=self._ttft / self._ended,
-            tpot_s=self._tpot / max(self._tpot_count, 1),
+            ttfts_s=tuple(self._ttfts),
+            tpots_s=tuple(self._tpots),
             duration_s=self._now,
-            requests=self._ended,
             output_tokens=self._tokens,
         )
 
     def _send(self) -> None:
         if self._next < len(self._lengths):
             isl, osl = self._lengths[self._next]
-            self._waiting.append(_Request(isl, osl, self._now))
+            self._waiting.append(_Request(isl, osl, self._next, self._now))
             self._next += 1
 
     def _admit(self) -> None:
@@ -178,7 +199,8 @@ class ClosedLoop:
     def _start_decode(self, request: _Request) -> None:
         wait = request.first_s - request.sent_s
         cost = self._cost
-        self._ttft += wait + cost.per_request_s + self._clients * cost.per_client_s
+        delay = cost.per_request_s + self._clients * cost.per_client_s
+        self._ttfts[request.number] = wait + delay
         # The first token came with the prefill; the rest takes a decode step each.
         end = self._steps + request.osl - 1
         heapq.heappush(self._finish, (end, self._next_key(), request))
@@ -202,15 +224,16 @@ class ClosedLoop:
             self._reserved -= self._held(request)
             self._tokens += request.osl - 1
             if request.osl > 1:
-                self._tpot += (self._now - request.first_s) / (request.osl - 1)
-                self._tpot_count += 1
+                decoding = self._now - request.first_s
+                self._tpots[request.number] = decoding / (request.osl - 1)
             self._ended += 1
             self._send()
 
 
+@lru_cache(maxsize=1024)
 def benchmark_lengths(
     isl: int, osl: int, requests: int, low_share: float, seed: int
-) -> list[tuple[int, int]]:
+) -> tuple[tuple[int, int], ...]:
     """Draw lengths uniformly between ``low_share`` and 1 of the nominal ones.
 
     ``low_share`` 1 gives the nominal lengths. Same seed, same lengths.
@@ -222,4 +245,26 @@ def benchmark_lengths(
     def one(nominal: int) -> int:
         return draw.randint(max(1, round(low_share * nominal)), nominal)
 
-    return [(one(isl), one(osl)) for _ in range(requests)]
+    return tuple((one(isl), one(osl)) for _ in range(requests))
+
+
+def longer_run(result: ReplayResult, clients: int, requests: int) -> tuple[float, float]:
+    """Return the mean TTFT and TPOT a run of more requests would have, seconds.
+
+    The start-up burst and the last wave happen once, whatever the length; what lies between
+    repeats. Of ``clients`` requests each, the last wave but one stands for all further ones.
+
+    Raises
+    ------
+    ValueError
+        If the run holds fewer than four waves.
+    """
+    if result.requests < 4 * clients:
+        msg = f"{result.requests} requests are fewer than four waves of {clients}"
+        raise ValueError(msg)
+    extra = max(requests - result.requests, 0)
+    means = []
+    for times in (result.ttfts_s, result.tpots_s):
+        steady = fmean(times[-2 * clients : -clients])
+        means.append((sum(times) + extra * steady) / (len(times) + extra))
+    return means[0], means[1]

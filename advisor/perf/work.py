@@ -255,6 +255,16 @@ def _moe(ctx: _Context, m: Moe, count: int) -> tuple[list[Matmul], ExpertBlock]:
     return products, block
 
 
+def _mixer(ctx: _Context, layer: Layer) -> tuple[list[Matmul], AttentionRead | StateUpdate | None]:
+    if isinstance(layer.mixer, Attention):
+        return _attention(ctx, layer.mixer, layer.count)
+    if isinstance(layer.mixer, Mla):
+        return _mla(ctx, layer.mixer, layer.count)
+    if isinstance(layer.mixer, Linear):
+        return _linear(ctx, layer.mixer, layer.count)
+    return [], None
+
+
 def _exchanges(ctx: _Context, layers: tuple[Layer, ...]) -> list[Exchange]:
     layout, row = ctx.layout, ctx.hidden * ACTIVATION_BYTES
     mixers = sum(layer.count for layer in layers if layer.mixer)
@@ -307,18 +317,12 @@ def build_work(
     states: list[StateUpdate] = []
     traffic = 0.0
     for layer in shape.layers:
-        if isinstance(layer.mixer, Attention):
-            products, read = _attention(ctx, layer.mixer, layer.count)
-            attention.append(read)
-        elif isinstance(layer.mixer, Mla):
-            products, read = _mla(ctx, layer.mixer, layer.count)
-            attention.append(read)
-        elif isinstance(layer.mixer, Linear):
-            products, state = _linear(ctx, layer.mixer, layer.count)
-            states.append(state)
-        else:
-            products = []
+        products, mixed = _mixer(ctx, layer)
         matmuls += products
+        if isinstance(mixed, AttentionRead):
+            attention.append(mixed)
+        elif mixed:
+            states.append(mixed)
         if isinstance(layer.ffn, Mlp):
             matmuls += _mlp(ctx, layer.ffn.hidden, layer.ffn.gated, layer.count, "mlp")
         elif isinstance(layer.ffn, Moe):

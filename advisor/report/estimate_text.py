@@ -144,10 +144,9 @@ def _reasons(r: EstimateResult, lang: str) -> list[str]:
         if cost:
             hour = cost.usd_per_hour
             price = Text.of("text_hour", hour=significant(hour.value / r.layout.devices))
-            paid.append(
-                f"{say(f'row_{way}', lang)}: {say(f'name_{cost.usd_per_mtok_output.evidence}', lang)}: "
-                f"{say(price, lang)} {say(hour.because, lang)}"
-            )
+            grade = say(f"name_{cost.usd_per_mtok_output.evidence}", lang)
+            why = f"{say(price, lang)} {say(hour.because, lang)}"
+            paid.append(f"{say(f'row_{way}', lang)}: {grade}: {why}")
     return [line, *paid]
 
 

@@ -60,11 +60,12 @@ def _memory(r: EstimateResult, setup: Setup, lang: str) -> list[str]:
     formula = {
         "share-of-free": f"(physical - weights - workspace) x {share:g}",
     }.get(rule, f"physical x {share:g} - weights - workspace")
+    held = setup.bytes
     return [
         say("explain_memory", lang),
-        f"  weights = {setup.bytes.total / GIB:.3f} GiB in all = dense {setup.bytes.dense / GIB:.3f}"
-        f" + experts {setup.bytes.experts / GIB:.3f} + head {setup.bytes.head / GIB:.3f}"
-        f" + embedding {setup.bytes.embedding / GIB:.3f}; largest device "
+        f"  weights = {held.total / GIB:.3f} GiB in all = dense {held.dense / GIB:.3f}"
+        f" + experts {held.experts / GIB:.3f} + head {held.head / GIB:.3f}"
+        f" + embedding {held.embedding / GIB:.3f}; largest device "
         f"{plan.weights_bytes / GIB:.3f} GiB ({r.layout})",
         f"  kv_bytes_per_token = ({_kv_terms(setup)}) x {setup.kv_bits:g}/8"
         f" = {plan.kv_bytes_per_token:,.0f} B",

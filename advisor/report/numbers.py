@@ -19,8 +19,18 @@ def significant(value: float, digits: int = 3) -> str:
         return "∞" if value > 0 else "–"
     if value == 0:
         return "0"
+    if abs(value) >= 1e5:
+        return _compact(value, digits)
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(places, 0)}f}" if places >= 0 else f"{value:,.0f}"
+
+
+def _compact(value: float, digits: int) -> str:
+    """Write a large number with k, M, G or a power of ten."""
+    for scale, suffix in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
+        if abs(value) < 1e3 * scale:
+            return significant(value / scale, digits) + suffix
+    return f"{value:.{digits - 1}e}"
 
 
 def seconds(value: float) -> tuple[float, str]:
@@ -33,14 +43,12 @@ def seconds(value: float) -> tuple[float, str]:
 
 
 def count(value: float) -> str:
-    """Return a whole number with thousands separators, thousands as k above 100,000.
+    """Return a whole number with thousands separators, compact above 100,000.
 
     >>> count(578540), count(1234)
-    ('578k', '1,234')
+    ('579k', '1,234')
     """
-    if value >= 1e5:
-        return f"{value / 1e3:,.0f}k"
-    return f"{value:,.0f}"
+    return significant(value) if value >= 1e5 else f"{value:,.0f}"
 
 
 def gib(value_bytes: float) -> str:
@@ -54,8 +62,8 @@ def width(text: str) -> int:
 
 
 def pad(text: str, columns: int) -> str:
-    """Fill a text with blanks to so many terminal columns."""
-    return text + " " * max(columns - width(text), 0)
+    """Fill a text with blanks to so many terminal columns, one blank at least."""
+    return text + " " * max(columns - width(text), 1)
 
 
 def wrap(text: str, columns: int, indent: str = "") -> list[str]:

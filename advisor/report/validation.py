@@ -36,7 +36,8 @@ def summary_text(lines: Sequence[Line], lang: str = "en") -> str:
     found += [_row(s) for s in summary_rows(lines)]
     reasons = refusals(lines)
     for reason, count in reasons[:MAX_REASONS]:
-        found += wrap(say(Text.of("validate_refused", count=count, reason=reason), lang), 88, "    ")
+        text = Text.of("validate_refused", count=count, reason=reason)
+        found += wrap(say(text, lang), 88, "    ")
     return "\n".join(found)
 
 

@@ -143,7 +143,9 @@ class Dequantise(Record, frozen=True):
     """
 
     weights_per_s_per_core: dict[str, Annotated[float, msgspec.Meta(gt=0)]]
-    operations_per_weight: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    operations_per_weight: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class PowerCurve(Record, frozen=True):
@@ -183,6 +185,9 @@ class Efficiency(Record, frozen=True):
         Host time to launch one layer's kernels, and each of its experts' where they run in a
         loop, by compute format (``bf16`` for those not named). The device runs meanwhile, so a
         step lasts at least as long as launching its layers (eager execution).
+    first_token_s
+        What delays a lone request's first token besides the device: template, tokenising,
+        starting the runtime's graph.
     bytes_per_s_per_core
         What one CPU core can read; fewer threads than it takes to saturate memory see less.
     operations_per_joule
@@ -214,12 +219,12 @@ class Efficiency(Record, frozen=True):
     fallback_flops_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     fallback_flops_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
     host_per_step_s: Seconds = 0.0
-    host_per_layer_s: dict[str, Seconds] = {}
-    host_per_expert_s: dict[str, Seconds] = {}
+    first_token_s: Seconds = 0.0
+    host_per_layer_s: dict[str, Seconds] = msgspec.field(default_factory=dict)
+    host_per_expert_s: dict[str, Seconds] = msgspec.field(default_factory=dict)
     bytes_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     operations_per_joule: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    power: PowerCurve | None = None
     notes: str = ""
 
 

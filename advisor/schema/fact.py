@@ -29,6 +29,10 @@ def worst_evidence(*labels: Evidence) -> Evidence:
     return max(labels, key=EVIDENCE_ORDER.index)
 
 
+SMALLEST, LARGEST = 1e-15, 1e24
+"""No fact of this field in SI units lies outside; catches infinities and slipped exponents."""
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of fact records: immutable, keyword-only, unknown keys are errors."""
 
@@ -59,6 +63,9 @@ class Fact(Record, frozen=True):
     note: str = ""
 
     def __post_init__(self) -> None:
+        if not SMALLEST <= self.value <= LARGEST:
+            msg = f"value must be between {SMALLEST:g} and {LARGEST:g}, got {self.value:g}"
+            raise ValueError(msg)
         low = self.value if self.low is None else self.low
         high = self.value if self.high is None else self.high
         if not low <= self.value <= high:
