@@ -19,18 +19,23 @@ def significant(value: float, digits: int = 3) -> str:
         return "∞" if value > 0 else "–"
     if value == 0:
         return "0"
-    if abs(value) >= 1e5:
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
         return _compact(value, digits)
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(places, 0)}f}" if places >= 0 else f"{value:,.0f}"
 
 
 def _compact(value: float, digits: int) -> str:
-    """Write a large number with k, M, G or a power of ten."""
+    """Write a large number with k, M or G, another one as a power of ten.
+
+    >>> _compact(4.126e6, 3), _compact(0.000262, 3)
+    ('4.13M', '2.62e-4')
+    """
     for scale, suffix in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if abs(value) < 1e3 * scale:
+        if scale <= abs(value) < 1e3 * scale:
             return significant(value / scale, digits) + suffix
-    return f"{value:.{digits - 1}e}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def seconds(value: float) -> tuple[float, str]:
