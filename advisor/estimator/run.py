@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -32,7 +33,7 @@ from advisor.schema.text import Text
 
 DEFAULT_SERVER_CONCURRENCY = 16
 DEFAULT_SITE = "world"
-GRID = 96
+GRID = 48
 """Batch sizes looked at when the best operating point is sought."""
 
 
@@ -206,14 +207,18 @@ def _phases(d: _Deployment, running: Array) -> tuple[StepTime, StepTime]:
     context = d.profile.isl_tokens + d.profile.osl_tokens / 2.0
     batch = running / d.model.pipeline_stages
     decode = d.model.step(Batch(sequences=batch, context_tokens=context))
-    chunk = min(d.profile.isl_tokens, d.profile.max_step_tokens)
-    offsets = np.arange(0.0, d.profile.isl_tokens, chunk)
-    sizes = np.minimum(chunk, d.profile.isl_tokens - offsets)
-    last = (offsets + sizes >= d.profile.isl_tokens).astype(float)
-    prefill = d.model.step(
+    return decode, _lone_prefill(d.model, d.profile.isl_tokens, d.profile.max_step_tokens)
+
+
+@lru_cache(maxsize=512)
+def _lone_prefill(model: StepModel, isl_tokens: float, max_step_tokens: float) -> StepTime:
+    chunk = min(isl_tokens, max_step_tokens)
+    offsets = np.arange(0.0, isl_tokens, chunk)
+    sizes = np.minimum(chunk, isl_tokens - offsets)
+    last = (offsets + sizes >= isl_tokens).astype(float)
+    return model.step(
         Batch(chunks=1.0, chunk_tokens=sizes, offset_tokens=offsets, finishing=last)
-    )
-    return decode, prefill.summed()
+    ).summed()
 
 
 def _phase(setup: Setup, step: StepTime, metric: str) -> Phase:

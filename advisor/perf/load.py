@@ -87,9 +87,9 @@ def _steps(model: StepModel, profile: Profile, sequences: Array, prompts: Array)
     alone = _batch(profile, running, 0.0, chunk, chunk_steps)
     cost = profile.cost
     host = cost.per_step_s + running * cost.per_sequence_s
-    decode = model.step(alone).seconds * cost.kernel_factor + host
+    decode = model.seconds(alone) * cost.kernel_factor + host
     base = np.zeros_like(running) if profile.prefill_alone else running
-    mixed = model.step(_batch(profile, base, together, chunk, chunk_steps)).seconds
+    mixed = model.seconds(_batch(profile, base, together, chunk, chunk_steps))
     mixed = mixed * cost.kernel_factor + host
     extra = mixed if profile.prefill_alone else mixed - decode
     # With a pipeline a token passes all stages: the step of one micro-batch is the whole

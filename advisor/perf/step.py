@@ -8,161 +8,27 @@ the sum over operators of their roofline times, plus collectives, plus what the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from advisor.perf import interconnect, mixers, roofline
 from advisor.perf.chip import Chip
 from advisor.perf.roofline import Array
+from advisor.perf.steptime import (
+    BOUNDS,
+    Batch,
+    Counts,
+    StepTime,
+    TotalTime,
+    attended_pairs,
+    counts_of,
+)
 from advisor.perf.work import ACTIVATION_BYTES, AttentionRead, Exchange, ExpertBlock, Matmul, Work
 from advisor.schema.efficiency import Recurrent
 
+WIDE = 20_000
+"""Batches with more points than this are evaluated product by product."""
 __all__ = ["BOUNDS", "Batch", "Chip", "StepModel", "StepTime", "attended_pairs"]
-
-BOUNDS = ("memory", "compute", "network", "overhead")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step runs on one attention rank; all fields broadcast.
-
-    Parameters
-    ----------
-    sequences
-        Sequences that decode one token.
-    context_tokens
-        Mean tokens each of them attends to.
-    chunks
-        Prompt chunks in the step.
-    chunk_tokens, offset_tokens
-        Tokens of each chunk, and of the same prompt already cached.
-    finishing
-        Chunks that end their prompt and so emit a token (None: all).
-    """
-
-    sequences: ArrayLike = 0.0
-    context_tokens: ArrayLike = 0.0
-    chunks: ArrayLike = 0.0
-    chunk_tokens: ArrayLike = 0.0
-    offset_tokens: ArrayLike = 0.0
-    finishing: ArrayLike | None = None
-
-
-@dataclass
-class StepTime:
-    """Seconds of a step and where they go.
-
-    ``parts_s`` by operator; ``bounds_s`` the same seconds by the bound that decided
-    (memory, compute, network, overhead); ``flops`` and ``moved_bytes`` of one device.
-    """
-
-    parts_s: dict[str, Array] = field(default_factory=dict)
-    bounds_s: dict[str, Array] = field(default_factory=dict)
-    flops: Array = field(default_factory=lambda: np.zeros(()))
-    moved_bytes: Array = field(default_factory=lambda: np.zeros(()))
-
-    @property
-    def seconds(self) -> Array:
-        """Total time of the step, seconds."""
-        return np.asarray(sum(self.parts_s.values()))
-
-    def bound(self) -> str:
-        """Return the bound with the largest share of a scalar step."""
-        return max(BOUNDS, key=lambda b: float(self.bounds_s.get(b, 0.0)))
-
-    def summed(self) -> StepTime:
-        """Add up a run of steps given along arrays into one scalar step."""
-        return StepTime(
-            {name: np.asarray(value.sum()) for name, value in self.parts_s.items()},
-            {name: np.asarray(value.sum()) for name, value in self.bounds_s.items()},
-            np.asarray(self.flops.sum()),
-            np.asarray(self.moved_bytes.sum()),
-        )
-
-    def at(self, index: int) -> StepTime:
-        """Pick one step of a run of steps given along a one-dimensional array."""
-
-        def pick(value: Array) -> Array:
-            return np.asarray(value[index] if value.ndim else value)
-
-        return StepTime(
-            {name: pick(value) for name, value in self.parts_s.items()},
-            {name: pick(value) for name, value in self.bounds_s.items()},
-            pick(self.flops),
-            pick(self.moved_bytes),
-        )
-
-    def add(self, name: str, total_s: Array, memory_s: ArrayLike, compute_s: ArrayLike) -> None:
-        """Book an operator: the larger roof takes the time above the launch."""
-        memory, compute = np.asarray(memory_s), np.asarray(compute_s)
-        roof = np.maximum(memory, compute)
-        by_memory = np.where(memory >= compute, roof, 0.0)
-        self._book(name, total_s)
-        self._bound("memory", by_memory)
-        self._bound("compute", roof - by_memory)
-        self._bound("overhead", total_s - roof)
-
-    def add_bound(self, name: str, total_s: Array, bound: str) -> None:
-        """Book an operator that one bound decides."""
-        self._book(name, total_s)
-        self._bound(bound, total_s)
-
-    def _book(self, name: str, total_s: Array) -> None:
-        self.parts_s[name] = self.parts_s.get(name, np.zeros(())) + total_s
-
-    def _bound(self, bound: str, seconds: Array) -> None:
-        self.bounds_s[bound] = self.bounds_s.get(bound, np.zeros(())) + seconds
-
-
-@dataclass(frozen=True)
-class _Counts:
-    sequences: Array
-    context: Array
-    chunks: Array
-    chunk: Array
-    offset: Array
-    prefill: Array
-    tokens: Array
-    emitting: Array
-
-
-def _counts(batch: Batch) -> _Counts:
-    sequences = np.asarray(batch.sequences, dtype=float)
-    chunks = np.asarray(batch.chunks, dtype=float)
-    chunk = np.asarray(batch.chunk_tokens, dtype=float)
-    finishing = chunks if batch.finishing is None else np.asarray(batch.finishing, dtype=float)
-    prefill = chunks * chunk
-    return _Counts(
-        sequences=sequences,
-        context=np.asarray(batch.context_tokens, dtype=float),
-        chunks=chunks,
-        chunk=chunk,
-        offset=np.asarray(batch.offset_tokens, dtype=float),
-        prefill=prefill,
-        tokens=sequences + prefill,
-        emitting=sequences + finishing,
-    )
-
-
-def attended_pairs(chunk: ArrayLike, offset: ArrayLike, reach: float) -> Array:
-    """Count (query, key) pairs of one prompt chunk under a causal mask and a window.
-
-    Token i of the chunk, at position ``offset + i``, attends to ``min(offset + i, reach)``
-    tokens, i from 1.
-
-    >>> float(attended_pairs(4, 0, float("inf")))
-    10.0
-    >>> float(attended_pairs(4, 0, 2.0))
-    7.0
-    """
-    c, o = np.asarray(chunk, dtype=float), np.asarray(offset, dtype=float)
-    if np.isinf(reach):
-        return np.asarray(c * o + c * (c + 1.0) / 2.0)
-    growing = np.clip(reach - o, 0.0, c)
-    whole = growing * o + growing * (growing + 1.0) / 2.0
-    return np.asarray(whole + (c - growing) * reach)
 
 
 class StepModel:
@@ -188,10 +54,10 @@ class StepModel:
         self.chip = chip
         self.pipeline_stages = pipeline_stages
         self._floor_s = self._launch_floor_s()
-        self._matmuls: list[Callable[[_Counts, StepTime], None]] = [
-            self._matmul(m) for m in _merged(work.matmuls)
+        self._matmuls: list[Callable[[Counts, StepTime], None]] = [
+            self._products(group) for group in _groups(_merged(work.matmuls))
         ]
-        self._others: list[Callable[[_Counts, StepTime], None]] = [
+        self._others: list[Callable[[Counts, StepTime], None]] = [
             *(self._attention(a) for a in work.attention),
             *(self._experts(e) for e in work.experts),
             *(self._exchange(x) for x in work.exchanges),
@@ -199,8 +65,14 @@ class StepModel:
 
     def step(self, batch: Batch) -> StepTime:
         """Return the time of one step and its parts."""
-        counts = _counts(batch)
-        result = StepTime()
+        return self._run(batch, StepTime())
+
+    def seconds(self, batch: Batch) -> Array:
+        """Return the time of one step alone, seconds."""
+        return self._run(batch, TotalTime()).seconds
+
+    def _run(self, batch: Batch, result: StepTime) -> StepTime:
+        counts = counts_of(batch)
         for operator in (*self._matmuls, *self._others):
             operator(counts, result)
         self._states(counts, result)
@@ -245,32 +117,41 @@ class StepModel:
         peak = self.chip.peak("bf16")
         return [mixers.state_rate(s, constants, peak) for s in self.work.states]
 
-    def _matmul(self, m: Matmul) -> Callable[[_Counts, StepTime], None]:
-        chip, constants = self.chip, self.chip.gemm(m.gemm)
-        peak = chip.peak_of(constants, m.peak)
-        bytes_per_s = chip.read_bytes_per_s
-        unpack_s = m.n * m.k * chip.unpack_s_per_weight(m.gemm)
+    def _products(self, group: tuple[Matmul, ...]) -> Callable[[Counts, StepTime], None]:
+        """Return the time of products that share constants, all of them in one go.
 
-        def run(counts: _Counts, result: StepTime) -> None:
-            rows = counts.emitting if m.rows == "emitting" else counts.tokens
-            moved = m.weight_bytes + rows * (m.n + m.k) * ACTIVATION_BYTES
-            memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
-            compute = roofline.gemm_compute_s(rows, m.n, m.k, peak, constants)
-            used = m.count * (rows > 0)
-            quantising = roofline.input_pass_s(rows, m.k, bytes_per_s, constants)
-            total = roofline.gemm_s(memory, compute, constants) + quantising + unpack_s
-            result.add(m.name, used * total, used * memory, used * (compute + unpack_s))
-            result.flops = result.flops + used * 2.0 * rows * m.n * m.k
-            result.moved_bytes = result.moved_bytes + used * moved
+        Their dimensions stand along a first axis, before the batch's own axes. Wide batches
+        take them one by one: the temporaries would outgrow the processor's caches.
+        """
+        first, chip = group[0], self.chip
+        constants = chip.gemm(first.gemm)
+        peak = chip.peak_of(constants, first.peak)
+        bytes_per_s, unpack_s = chip.read_bytes_per_s, chip.unpack_s_per_weight(first.gemm)
+        whole, singles = _columns(group), [_columns((m,)) for m in group]
+
+        def run(counts: Counts, result: StepTime) -> None:
+            rows = counts.emitting if first.rows == "emitting" else counts.tokens
+            for names, columns in [whole] if rows.size <= WIDE else singles:
+                n, k, weights, count = columns.reshape(4, -1, *[1] * rows.ndim)
+                used = count * (rows > 0)
+                moved = weights + rows * ((n + k) * ACTIVATION_BYTES)
+                memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
+                unpacking = n * k * unpack_s
+                compute = roofline.gemm_compute_s(rows, n, k, peak, constants) + unpacking
+                total = roofline.gemm_s(memory, compute - unpacking, constants) + unpacking
+                if constants.input_bytes:
+                    total = total + roofline.input_pass_s(rows, k, bytes_per_s, constants)
+                result.add_all(names, used * total, used * memory, used * compute)
+                result.count((used * (2.0 * n * k) * rows).sum(0), (used * moved).sum(0))
 
         return run
 
-    def _attention(self, a: AttentionRead) -> Callable[[_Counts, StepTime], None]:
+    def _attention(self, a: AttentionRead) -> Callable[[Counts, StepTime], None]:
         e = self.chip.efficiency
         peak = self.chip.peak_of(mixers.prefill_constants(a, e), "bf16")
         bytes_per_s = self.chip.read_bytes_per_s
 
-        def run(counts: _Counts, result: StepTime) -> None:
+        def run(counts: Counts, result: StepTime) -> None:
             reach = np.minimum(counts.context, a.reach_tokens)
             used = a.count * (counts.sequences > 0)
             roofs = mixers.decode_roofs(a, e, peak, bytes_per_s, counts.sequences, reach)
@@ -280,14 +161,17 @@ class StepModel:
                 used * roofs.memory_s,
                 used * roofs.compute_s,
             )
-            self._prefill(a, counts, result, peak)
+            if counts.prefill.any():
+                self._prefill(a, counts, result, peak)
             pairs = counts.sequences * reach
-            result.flops = result.flops + a.count * 2.0 * pairs * a.heads * a.decode_dim
-            result.moved_bytes = result.moved_bytes + a.count * pairs * a.kv_bytes_per_token
+            result.count(
+                a.count * 2.0 * pairs * a.heads * a.decode_dim,
+                a.count * pairs * a.kv_bytes_per_token,
+            )
 
         return run
 
-    def _prefill(self, a: AttentionRead, counts: _Counts, result: StepTime, peak: float) -> None:
+    def _prefill(self, a: AttentionRead, counts: Counts, result: StepTime, peak: float) -> None:
         constants = mixers.prefill_constants(a, self.chip.efficiency)
         pairs = counts.chunks * attended_pairs(counts.chunk, counts.offset, a.reach_tokens)
         used = a.count * (counts.prefill > 0)
@@ -296,17 +180,16 @@ class StepModel:
         )
         written = counts.prefill * a.kv_bytes_per_token
         result.add(f"{a.name} prefill", used * total, 0.0, used * (total - constants.launch_s))
-        result.flops = result.flops + used * 2.0 * pairs * a.heads * a.prefill_dim
-        result.moved_bytes = result.moved_bytes + used * written
+        result.count(used * 2.0 * pairs * a.heads * a.prefill_dim, used * written)
 
-    def _experts(self, block: ExpertBlock) -> Callable[[_Counts, StepTime], None]:
+    def _experts(self, block: ExpertBlock) -> Callable[[Counts, StepTime], None]:
         chip, constants = self.chip, self.chip.experts(block.gemm)
         peak = chip.peak_of(constants, block.peak)
         bytes_per_s = chip.read_bytes_per_s
         # A row of an expert costs two operations per weight.
         unpack_s_per_expert = block.flops_per_row / 2.0 * chip.unpack_s_per_weight(block.gemm)
 
-        def run(counts: _Counts, result: StepTime) -> None:
+        def run(counts: Counts, result: StepTime) -> None:
             gathered = counts.tokens * block.spread
             routed = gathered * block.top_k / block.groups
             touched = roofline.experts_touched(gathered, block.experts, block.top_k) / block.groups
@@ -322,15 +205,14 @@ class StepModel:
             )
             total = roofline.gemm_s(memory, compute, constants) + sorting + unpack
             result.add(block.name, used * total, used * memory, used * (compute + unpack))
-            result.flops = result.flops + used * routed * block.flops_per_row
-            result.moved_bytes = result.moved_bytes + used * moved
+            result.count(used * routed * block.flops_per_row, used * moved)
 
         return run
 
-    def _exchange(self, x: Exchange) -> Callable[[_Counts, StepTime], None]:
+    def _exchange(self, x: Exchange) -> Callable[[Counts, StepTime], None]:
         constants, link = self.chip.collective()
 
-        def run(counts: _Counts, result: StepTime) -> None:
+        def run(counts: Counts, result: StepTime) -> None:
             size = counts.tokens * x.bytes_per_token
             if x.kind == "all-reduce":
                 seconds = interconnect.all_reduce_s(size, x.devices, link, constants)
@@ -342,7 +224,7 @@ class StepModel:
 
         return run
 
-    def _recurrent(self, constants: Recurrent, counts: _Counts, result: StepTime) -> None:
+    def _recurrent(self, constants: Recurrent, counts: Counts, result: StepTime) -> None:
         peak, bytes_per_s = self.chip.peak("bf16"), self.chip.read_bytes_per_s
         for s in self.work.states:
             decode = mixers.state_decode_roofs(s, constants, bytes_per_s, counts.sequences)
@@ -354,7 +236,7 @@ class StepModel:
             moved = 2.0 * s.state_bytes * (counts.sequences + counts.chunks)
             result.moved_bytes = result.moved_bytes + s.count * moved
 
-    def _states(self, counts: _Counts, result: StepTime) -> None:
+    def _states(self, counts: Counts, result: StepTime) -> None:
         if self.chip.efficiency.recurrent is not None:
             self._recurrent(self.chip.efficiency.recurrent, counts, result)
             return
@@ -369,16 +251,29 @@ class StepModel:
             launch = constants.launch_s * (counts.tokens > 0)
             total = np.asarray(s.count * (np.maximum(memory, compute) + launch))
             result.add(s.name, total, s.count * memory, s.count * compute)
-            result.flops = result.flops + s.count * flops
-            result.moved_bytes = result.moved_bytes + s.count * moved
+            result.count(s.count * flops, s.count * moved)
 
-    def _elementwise(self, counts: _Counts, result: StepTime) -> None:
+    def _elementwise(self, counts: Counts, result: StepTime) -> None:
         e = self.chip.efficiency.elementwise
         moved = counts.tokens * self.work.elementwise_bytes_per_token
         memory = moved / (e.memory_share * self.chip.read_bytes_per_s)
         launches = self.work.layers * e.launches_per_layer * e.launch_s * (counts.tokens > 0)
         result.add("elementwise", memory + launches, memory, 0.0)
         result.moved_bytes = result.moved_bytes + moved
+
+
+def _columns(group: tuple[Matmul, ...]) -> tuple[list[str], Array]:
+    """Return names and, as four rows, n, k, weight bytes and count of products."""
+    rows = [[m.n, m.k, m.weight_bytes, m.count] for m in group]
+    return [m.name for m in group], np.array(rows, dtype=float).T
+
+
+def _groups(matmuls: list[Matmul]) -> list[tuple[Matmul, ...]]:
+    """Group products that share constants and rows."""
+    found: dict[tuple[object, ...], list[Matmul]] = {}
+    for m in matmuls:
+        found.setdefault((m.gemm, m.peak, m.rows), []).append(m)
+    return [tuple(group) for group in found.values()]
 
 
 def _merged(matmuls: tuple[Matmul, ...]) -> list[Matmul]:
