@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from advisor.calibration.device_formats import formats_of
 from advisor.calibration.device_rows import SHORT_CONTEXT_TOKENS, DeviceRow, Unit
 from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device, read_efficiency
+from advisor.catalogue.engine_costs import engine_cost_file, era_of_version
 from advisor.catalogue.engines import engine_ids, read_engine
 from advisor.catalogue.models import get_model
 from advisor.errors import AdvisorError, MissingDataError
@@ -31,8 +32,8 @@ from advisor.perf.step import Batch, Chip, StepModel
 from advisor.perf.work import Work, build_work
 from advisor.schema.device import Device
 from advisor.schema.efficiency import Efficiency
-from advisor.schema.engine import WeightFormat
-from advisor.schema.model import Shape
+from advisor.schema.engine import NO_COST, EngineCost, WeightFormat
+from advisor.schema.model import Moe, Shape
 from advisor.schema.text import Text
 
 Array = NDArray[np.float64]
@@ -85,7 +86,7 @@ class Case:
     @property
     def key(self) -> tuple[object, ...]:
         """What cases with one and the same step model share."""
-        ids = (self.row.model, self.device.id, self.unit, self.engine, self.cores)
+        ids = (self.row.model, self.device.id, self.unit, self.row.engine, self.engine, self.cores)
         return (*ids, self.weights, self.plain.id, self.kv_bits, self.layout)
 
     @property
@@ -196,6 +197,7 @@ def chip_of(case: Case, constants: Efficiency) -> Chip:
         link_bytes_per_s=lane.value if lane else None,
         efficiency=constants,
         cores=case.cores if cpu else 0,
+        routing_evenness=engine_cost_file().routing_evenness,
         tdp_w=power.value if (power := case.device.power.tdp_w) and case.own_unit else None,
     )
 
@@ -280,14 +282,24 @@ def _steps_of(case: Case) -> tuple[_Steps, float]:
     return _columns(whole), counted * batch
 
 
+def engine_cost(case: Case) -> EngineCost:
+    """Return what a server engine of the row's version adds; other runtimes: nothing."""
+    kind = "moe" if any(isinstance(layer.ffn, Moe) for layer in case.shape.layers) else "dense"
+    era = era_of_version(case.row.engine_family, kind, case.row.engine)
+    return era.cost if era else NO_COST
+
+
 def _values(model: StepModel, cases: Sequence[Case]) -> list[float]:
     parts = [_steps_of(case) for case in cases]
     steps = [p[0] for p in parts]
     joined = [np.concatenate([getattr(s, name) for s in steps]) for name in _FIELDS]
-    seconds = np.asarray(model.step(Batch(*joined[:6])).seconds) * joined[6]
+    cost = engine_cost(cases[0])
+    sequences = joined[0] + joined[2]
+    seconds = model.seconds(Batch(*joined[:6])) * cost.kernel_factor
+    seconds = (seconds + cost.per_step_s + sequences * cost.per_sequence_s) * joined[6]
     ends = np.cumsum([s.times.size for s in steps])
     sums = [float(part.sum()) for part in np.split(seconds, ends[:-1])]
-    first = model.chip.efficiency.first_token_s
+    first = model.chip.efficiency.first_token_s + cost.per_request_s
     return [
         1e3 * (total + first * (case.row.metric == "ttft"))
         if case.row.metric in ("tpot", "ttft")

@@ -18,7 +18,9 @@ from typing import Literal
 
 from advisor.errors import InvalidFileError
 
-Metric = Literal["decode", "prefill", "ttft", "tpot", "throughput", "total", "power", "other"]
+Metric = Literal[
+    "decode", "prefill", "ttft", "tpot", "throughput", "total", "power", "energy", "memory", "other"
+]
 Unit = Literal["cpu", "gpu", "npu", "device"]
 
 COLUMNS = (
@@ -49,6 +51,8 @@ METRICS: Mapping[str, Metric] = {
     "output_tok_s": "throughput",
     "total_tok_s": "total",
     "power_w": "power",
+    "energy_j_per_tok": "energy",
+    "peak_mem_gb": "memory",
 }
 SHORT_CONTEXT_TOKENS = 128
 """Prompt and answer length that stand for "short" and "unknown" in batch-1 decode rows."""
@@ -126,7 +130,7 @@ class DeviceRow:
     def problem(self) -> str:
         """Why the row can't be compared with a prediction; empty if it can."""
         if self.metric == "other":
-            return "not a speed or a power"
+            return "not a figure this tool predicts"
         if _HYBRID.search(self.device):
             return "several kinds of device at once"
         if self.batch is None:
@@ -141,7 +145,7 @@ def _named(row: DeviceRow) -> bool:
 
 
 def _length_problem(row: DeviceRow) -> str:
-    if row.metric in ("power", "tpot", "decode"):
+    if row.metric in ("power", "energy", "memory", "tpot", "decode"):
         # The mean context of short prompts and answers is small against the weights.
         short = row.alone or row.output_tokens is not None
         return "" if short else "unknown lengths"
@@ -159,6 +163,8 @@ _TRAPS: tuple[tuple[Metric, str, bool, str], ...] = (
     ("decode", "aggregate", True, "sum over the batch, shared prompt"),
     ("ttft", "queue", False, "waiting in the queue"),
     ("ttft", "upper bound", False, "scaled up by the source, not measured"),
+    ("energy", "wall", False, "energy of the whole system at the wall"),
+    ("memory", "mmap", False, "mapped weights may not be counted"),
     ("power", "wall", False, "power of the whole system at the wall"),
 )
 """Metric, words in the notes, whether only batches are concerned, and the reason."""

@@ -167,6 +167,7 @@ def fitted_era(era: EngineEra, fit: EraFit) -> EngineEra:
         kind=era.kind,
         runs=era.runs,
         engines=era.engines,
+        versions=era.versions,
         cost=fit.cost,
         rows=fit.rows,
         groups=fit.groups,
@@ -183,5 +184,3 @@ def quantiles(off: Array) -> tuple[float, float]:
     size = np.sort(np.abs(off))
     ranks = [min(math.ceil((len(size) + 1) * q), len(size)) - 1 for q in (0.8, 0.95)]
     return float(size[ranks[0]]), float(size[ranks[1]])
-
-

@@ -122,9 +122,7 @@ def predict_run(run: Run, cost: EngineCost) -> Predicted:
     prompts = min(sent, max(REPLAYED_WAVES * run.clients, SHORT_RUN))
     lengths = benchmark_lengths(row.isl, row.osl, prompts, SHORTEST_SHARE, seed=0)
     reserved = 1.0 if row.engine in RESERVING_ENGINES else 0.5
-    limits = Limits(
-        budget, run.max_sequences, run.kv_tokens, scheduler.prefill_alone, reserved
-    )
+    limits = Limits(budget, run.max_sequences, run.kv_tokens, scheduler.prefill_alone, reserved)
     result = ClosedLoop(_table(run, budget), limits, cost, lengths, run.clients).run()
     return Predicted(*longer_run(result, run.clients, sent))
 

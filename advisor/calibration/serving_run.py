@@ -114,6 +114,7 @@ def calibrate_serving(
     file = EngineCostFile(
         schema=1,
         fitted=date,
+        routing_evenness=current.routing_evenness,
         source=current.source,
         era=tuple(fitted[era.id] for era in current.era),
     )

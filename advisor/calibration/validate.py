@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+from advisor.calibration.device_other import predict_other
 from advisor.calibration.device_predict import Case, predict, resolve_case
 from advisor.calibration.device_rows import DeviceRow, read_rows
 from advisor.calibration.serving_predict import predict_run, resolve_run
@@ -21,6 +22,7 @@ from advisor.catalogue.engine_costs import era_of_run
 from advisor.catalogue.widths import width
 from advisor.errors import AdvisorError, InvalidFileError
 from advisor.schema.engine import NO_COST
+from advisor.schema.fact import Evidence
 from advisor.schema.model import Moe
 
 COLUMNS = (
@@ -43,10 +45,9 @@ _WIDTH_OF = {
     "prefill": "prefill",
     "throughput": "throughput",
     "total": "throughput",
-    "power": "power",
-    "energy": "power",
-    "memory": "memory",
 }
+OTHER = ("power", "energy", "memory")
+"""Metrics that aren't speeds."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,19 @@ def _serving(row: ServingRow, told: tuple[float | None, float | None]) -> list[L
     ]
 
 
+def _figure(case: Case) -> tuple[float, Evidence, str]:
+    if case.row.metric in OTHER:
+        other = predict_other(case)
+        return other.value, other.evidence, "power" if other.width == "energy" else other.width
+    value, choice = predict(case)
+    return value, choice.evidence, _WIDTH_OF[case.row.metric]
+
+
 def _device(row: DeviceRow) -> Line:
     try:
         case = resolve_case(row)
-        value, choice = predict(case)
-        q = width(_WIDTH_OF[row.metric], choice.evidence, case.device.device_class)
+        value, evidence, metric = _figure(case)
+        q = width(metric, evidence, case.device.device_class)
     except AdvisorError as error:
         return Line(
             row.id, row.metric_name, row.value, refused=error.message, engine=row.engine_family
@@ -169,7 +178,7 @@ def _device(row: DeviceRow) -> Line:
         value,
         q.q80,
         q.q95,
-        choice.evidence,
+        evidence,
         "",
         case.device.device_class,
         row.engine_family,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from advisor.catalogue.paths import data_dir
@@ -22,6 +23,25 @@ def era_of_engine(engine_id: str, kind: str) -> EngineEra | None:
     """
     found = [era for era in engine_cost_file().era if engine_id in era.engines]
     return next((e for e in found if e.kind == kind), found[0] if found else None)
+
+
+WELL_MEASURED_ROWS = 50
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
+
+
+def era_of_version(engine: str, kind: str, name: str) -> EngineEra | None:
+    """Return the era of an engine name with its version, as benchmarks write it.
+
+    A name without a version gets the oldest well-measured era: undated results are old.
+    None for an engine or a version no era knows.
+    """
+    eras = [era for era in engine_cost_file().era if era.engine == engine]
+    same = [era for era in eras if era.kind == kind] or eras
+    found = _VERSION.search(name)
+    if found is None:
+        well = [era for era in same if era.rows >= WELL_MEASURED_ROWS] or same
+        return well[-1] if well else None
+    return next((era for era in same if found.group().startswith(era.versions)), None)
 
 
 def era_of_run(engine: str, kind: str, run: str) -> EngineEra | None:

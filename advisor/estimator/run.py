@@ -117,11 +117,18 @@ def _deploy(
         isl_tokens=float(request.isl_tokens),
         osl_tokens=float(request.osl_tokens),
         max_step_tokens=setup.cost.step_tokens or scheduler.max_step_tokens.value,
-        max_sequences=max(plan.sequences // layout.dp, 1),
+        max_sequences=_max_sequences(setup, layout, plan),
         prefill_alone=scheduler.prefill_alone,
         cost=_with_first_token(setup),
     )
     return _Deployment(setup, layout, plan, step_model(setup, layout), profile)
+
+
+def _max_sequences(setup: Setup, layout: Layout, plan: MemoryPlan) -> int:
+    """Return the largest batch of one attention rank; a phone serves the one who holds it."""
+    if setup.device.device_class == "phone":
+        return 1
+    return max(plan.sequences // layout.dp, 1)
 
 
 def _with_first_token(setup: Setup) -> EngineCost:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device
-from advisor.catalogue.engine_costs import era_of_engine
+from advisor.catalogue.engine_costs import engine_cost_file, era_of_engine
 from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
 from advisor.catalogue.local_models import get_any_model, is_local
 from advisor.errors import InfeasibleError, MissingDataError, UsageError
@@ -194,6 +194,7 @@ def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
         efficiency=constants,
         cores=device.cores.count if device.cores else 0,
         host_per_step_s=engine.host_per_step_s.value if engine.host_per_step_s else 0.0,
+        routing_evenness=engine_cost_file().routing_evenness,
         tdp_w=device.power.tdp_w.value if device.power.tdp_w else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from advisor.errors import MissingDataError
@@ -36,6 +37,8 @@ class Chip:
         Host time per step that nothing hides.
     tdp_w
         Thermal design power, None if not published.
+    routing_evenness
+        How alike experts are used (:func:`advisor.perf.roofline.experts_touched`).
     """
 
     name: str
@@ -46,6 +49,7 @@ class Chip:
     cores: int = 0
     host_per_step_s: float = 0.0
     tdp_w: float | None = None
+    routing_evenness: float = math.inf
 
     def peak(self, name: str) -> float:
         """Return a dense peak; raises MissingDataError naming those published."""

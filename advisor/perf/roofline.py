@@ -8,6 +8,8 @@ the constants are fitted to kernel measurements (``hwprofiles/efficiency``).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -199,19 +201,39 @@ def prefill_attention_s(
     return np.asarray(pairs * per_pair_s + constants.launch_s)
 
 
-def experts_touched(rows: ArrayLike, experts: int, top_k: int) -> Array:
+def experts_touched(rows: ArrayLike, experts: int, top_k: int, evenness: float = math.inf) -> Array:
     """Return the expected number of distinct experts that ``rows`` tokens reach.
 
-    With independent uniform routing each expert is missed by one token with probability
-    ``1 - top_k/experts``, so ``E (1 - (1 - k/E)^rows)``.
+    Routed evenly and independently, one token misses an expert with probability
+    ``1 - k/E``: ``E (1 - (1 - k/E)^rows)``. Real routers favour some experts. With
+    popularities spread as a gamma distribution of shape ``evenness`` round the mean, an expert
+    is missed with probability ``(1 + rows k / (E evenness))^-evenness`` (the negative binomial's
+    zero term: Fisher, Corbet, Williams, J. Animal Ecology 12, 1943), never fewer than ``k``.
 
+    Parameters
+    ----------
+    rows
+        Tokens that meet in the block.
+    experts, top_k
+        Experts in all, and of each token.
+    evenness
+        Shape of the popularity distribution; infinite: all alike.
+
+    Examples
+    --------
     >>> float(experts_touched(1, 128, 8))
     8.0
+    >>> float(experts_touched(64, 128, 8, 1.0)) < float(experts_touched(64, 128, 8))
+    True
     """
     tokens = np.asarray(rows, dtype=float)
     if top_k >= experts:
         return np.full_like(tokens, float(experts))
-    return np.asarray(-experts * np.expm1(tokens * np.log1p(-top_k / experts)), dtype=float)
+    if math.isinf(evenness):
+        return np.asarray(-experts * np.expm1(tokens * np.log1p(-top_k / experts)), dtype=float)
+    exponent = -evenness * np.log1p(tokens * (top_k / (experts * evenness)))
+    fewest = top_k * np.minimum(tokens, 1.0)
+    return np.asarray(np.maximum(-experts * np.expm1(exponent), fewest))
 
 
 def experts_compute_s(

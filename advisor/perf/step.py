@@ -136,12 +136,14 @@ class StepModel:
                 used = count * (rows > 0)
                 moved = weights + rows * ((n + k) * ACTIVATION_BYTES)
                 memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
-                unpacking = n * k * unpack_s
-                compute = roofline.gemm_compute_s(rows, n, k, peak, constants) + unpacking
-                total = roofline.gemm_s(memory, compute - unpacking, constants) + unpacking
+                compute = roofline.gemm_compute_s(rows, n, k, peak, constants)
+                total = roofline.gemm_s(memory, compute, constants)
                 if constants.input_bytes:
                     total = total + roofline.input_pass_s(rows, k, bytes_per_s, constants)
                 result.add_all(names, used * total, used * memory, used * compute)
+                if unpack_s:
+                    # Cores unpack and multiply in turn with reading: the times add up.
+                    result.add_bound("unpacking", (used * (n * k * unpack_s)).sum(0), "compute")
                 result.count((used * (2.0 * n * k) * rows).sum(0), (used * moved).sum(0))
 
         return run
@@ -192,19 +194,26 @@ class StepModel:
         def run(counts: Counts, result: StepTime) -> None:
             gathered = counts.tokens * block.spread
             routed = gathered * block.top_k / block.groups
-            touched = roofline.experts_touched(gathered, block.experts, block.top_k) / block.groups
+            touched = (
+                roofline.experts_touched(
+                    gathered, block.experts, block.top_k, chip.routing_evenness
+                )
+                / block.groups
+            )
             moved = touched * block.bytes_per_expert
             memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)
             compute = roofline.experts_compute_s(
                 routed, touched, block.flops_per_row, peak, constants
             )
             used = block.count * (counts.tokens > 0)
-            unpack = touched * unpack_s_per_expert
             sorting = roofline.row_pass_s(
                 gathered, block.top_k, block.hidden, bytes_per_s, constants
             )
-            total = roofline.gemm_s(memory, compute, constants) + sorting + unpack
-            result.add(block.name, used * total, used * memory, used * (compute + unpack))
+            total = roofline.gemm_s(memory, compute, constants) + sorting
+            result.add(block.name, used * total, used * memory, used * compute)
+            if unpack_s_per_expert:
+                unpacking = used * touched * unpack_s_per_expert
+                result.add_bound("unpacking", unpacking, "compute")
             result.count(used * routed * block.flops_per_row, used * moved)
 
         return run

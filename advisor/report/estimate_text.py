@@ -137,7 +137,7 @@ def _reasons(r: EstimateResult, lang: str) -> list[str]:
     speed = r.best.requests_per_s
     assert speed is not None
     label = say(f"name_{speed.evidence}", lang)
-    line = f"{say('label_speed', lang)}: {label}: {say(speed.because, lang)}"
+    line = say("colon", lang).join((say("label_speed", lang), label, say(speed.because, lang)))
     paid = []
     for way in ("rented", "owned"):
         cost: Cost | None = getattr(r.best, way)
@@ -145,8 +145,8 @@ def _reasons(r: EstimateResult, lang: str) -> list[str]:
             hour = cost.usd_per_hour
             price = Text.of("text_hour", hour=significant(hour.value / r.layout.devices))
             grade = say(f"name_{cost.usd_per_mtok_output.evidence}", lang)
-            why = f"{say(price, lang)} {say(hour.because, lang)}"
-            paid.append(f"{say(f'row_{way}', lang)}: {grade}: {why}")
+            why = say(price, lang) + say(hour.because, lang)
+            paid.append(say("colon", lang).join((say(f"row_{way}", lang), grade, why)))
     return [line, *paid]
 
 
@@ -154,10 +154,11 @@ def _notes(r: EstimateResult, lang: str, room: int) -> list[str]:
     lines = []
     for reason in _reasons(r, lang):
         lines += wrap(reason, COLUMNS, "  ")[:2]
-    notes = [f"{say('label_warning', lang)}: {say(text, lang)}" for text in r.warnings]
-    assumed = "; ".join(say(text, lang) for text in r.defaults)
+    colon = say("colon", lang)
+    notes = [say("label_warning", lang) + colon + say(text, lang) for text in r.warnings]
+    assumed = say("list_joint", lang).join(say(text, lang) for text in r.defaults)
     assumed_lines = (
-        wrap(f"{say('label_assumed', lang)}: {assumed}", COLUMNS, "  ") if assumed else []
+        wrap(say("label_assumed", lang) + colon + assumed, COLUMNS, "  ") if assumed else []
     )
     left = room - len(lines) - len(assumed_lines) - 1
     shown = notes if len(notes) <= left else notes[: max(left - 1, 0)]

@@ -79,7 +79,9 @@ def wrap(text: str, columns: int, indent: str = "") -> list[str]:
     """
     lines: list[str] = []
     line = ""
-    for piece in re.findall(r"[\u2e80-\uffef]|[^\u2e80-\uffef\s]+|\s+", text):
+    for piece in re.findall(
+        r"[\u2e80-\uffef][，。；：）、]*|[^\u2e80-\uffef\s]+[，。；：）、]*|\s+", text
+    ):
         if width(line + piece.rstrip()) > columns and line.strip():
             lines.append(line.rstrip())
             line = indent + piece.lstrip()

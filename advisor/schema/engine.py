@@ -164,8 +164,9 @@ NO_COST = EngineCost()
 class EngineEra(Record, frozen=True):
     """Fitted costs of one engine era and one kind of model.
 
-    ``runs`` are the benchmark series (prefixes of their names) measured with that era;
-    ``engines`` the catalogue engines it speaks for. The errors are medians on groups
+    ``runs`` are the benchmark series (prefixes of their names) measured with that era,
+    ``versions`` what engine versions of it start with; ``engines`` the catalogue engines it
+    speaks for. The errors are medians on groups
     (device, model) left out of the fit.
     """
 
@@ -179,12 +180,17 @@ class EngineEra(Record, frozen=True):
     groups: int
     left_out_tpot_error: float
     left_out_ttft_error: float
+    versions: tuple[str, ...] = ()
 
 
 class EngineCostFile(Record, frozen=True):
-    """``hwprofiles/efficiency/engine-costs.toml``, written by ``advisor calibrate serving``."""
+    """``hwprofiles/efficiency/engine-costs.toml``, written by ``advisor calibrate serving``.
+
+    ``routing_evenness``: how alike routers use experts, fitted over all expert models.
+    """
 
     schema: Literal[1]
     fitted: dt.date
+    routing_evenness: Annotated[float, msgspec.Meta(gt=0)]
     source: tuple[Source, ...]
     era: tuple[EngineEra, ...]
