@@ -71,7 +71,7 @@ def test_reads_llama_bench_row():
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ({"metric": "energy_j_per_tok"}, "not a speed or a power"),
+        ({"metric": "req_s"}, "not a figure this tool predicts"),
         ({"batch_or_concurrency": "inflight (max load)"}, "unknown concurrency"),
         ({"weight_format": "unknown", "weight_bits": ""}, "unknown weight format"),
         ({"metric": "ttft_ms", "input_len": "short"}, "unknown prompt length"),

@@ -58,15 +58,6 @@ class LoadPoint:
         return LoadPoint(*(np.asarray(value) for value in picked))
 
 
-def _batch(
-    profile: Profile, sequences: Array, chunks: ArrayLike, chunk: Array, steps: Array
-) -> Batch:
-    mean_context = profile.isl_tokens + profile.osl_tokens / 2.0
-    # A prompt cut into chunks attends, on average over its chunks, to half of what precedes.
-    offset = (profile.isl_tokens - chunk) / 2.0
-    return Batch(sequences, mean_context, chunks, chunk, offset, np.asarray(chunks) / steps)
-
-
 @dataclass(frozen=True)
 class _Steps:
     decode_s: Array
@@ -75,26 +66,37 @@ class _Steps:
 
 
 def _steps(model: StepModel, profile: Profile, sequences: Array, prompts: Array) -> _Steps:
-    """Time of a decode step, and what one prompt adds to the steps that carry it."""
-    stages = model.pipeline_stages
+    """Time of a decode step, and what one prompt adds to the steps that carry it.
+
+    A prompt fills the budget of as many steps as it needs; its last piece may share a step
+    with others'. With a pipeline a token passes all stages: the step of one micro-batch is the
+    whole latency, and the other micro-batches fill the stages meanwhile.
+    """
+    stages, isl = model.pipeline_stages, profile.isl_tokens
     running = sequences / stages
+    context = isl + profile.osl_tokens / 2.0
     # The sequence whose prompt this is doesn't decode meanwhile.
     budget = np.maximum(profile.max_step_tokens - np.maximum(running - 1.0, 0.0), 1.0)
-    # Even chunks: a prompt just above the budget costs its tokens, not two full steps.
-    chunk_steps = np.ceil(profile.isl_tokens / budget)
-    chunk = profile.isl_tokens / chunk_steps
-    together = np.clip(prompts / stages, 1.0, np.maximum(budget / profile.isl_tokens, 1.0))
-    alone = _batch(profile, running, 0.0, chunk, chunk_steps)
+    whole = np.ceil(isl / budget) - 1.0
+    last = isl - whole * budget
+    together = np.where(whole > 0, 1.0, np.clip(prompts / stages, 1.0, np.maximum(budget / isl, 1)))
     cost = profile.cost
     host = cost.per_step_s + running * cost.per_sequence_s
-    decode = model.seconds(alone) * cost.kernel_factor + host
+    decode = model.seconds(Batch(running, context)) * cost.kernel_factor + host
     base = np.zeros_like(running) if profile.prefill_alone else running
-    mixed = model.seconds(_batch(profile, base, together, chunk, chunk_steps))
-    mixed = mixed * cost.kernel_factor + host
-    extra = mixed if profile.prefill_alone else mixed - decode
-    # With a pipeline a token passes all stages: the step of one micro-batch is the whole
-    # latency, and the other micro-batches fill the stages meanwhile.
-    return _Steps(decode, extra * chunk_steps / together, chunk_steps)
+
+    def added(chunks: Array, chunk: Array, offset: Array, finishing: Array) -> Array:
+        batch = Batch(base, context, chunks, chunk, offset, finishing)
+        mixed = model.seconds(batch) * cost.kernel_factor + host
+        return np.asarray(mixed if profile.prefill_alone else mixed - decode)
+
+    prompt = added(together, last, whole * budget, together) / together
+    if whole.any():
+        # Of the full pieces, the middle one has the mean cost: attention grows evenly.
+        middle = np.maximum(whole - 1.0, 0.0) / 2.0 * budget
+        one = np.ones_like(running)
+        prompt = prompt + whole * added(one, np.minimum(budget, isl), middle, 0.0 * one)
+    return _Steps(decode, np.asarray(prompt), whole + 1.0)
 
 
 def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> LoadPoint:
