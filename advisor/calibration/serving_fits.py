@@ -168,11 +168,14 @@ def fitted_era(era: EngineEra, fit: EraFit) -> EngineEra:
         runs=era.runs,
         engines=era.engines,
         versions=era.versions,
+        only_versions=era.only_versions,
+        note=era.note,
         cost=fit.cost,
         rows=fit.rows,
         groups=fit.groups,
         left_out_tpot_error=round(median_error(fit.residuals[:, 0]), 4),
         left_out_ttft_error=round(median_error(fit.residuals[:, 1]), 4),
+        left_out_throughput_error=round(median_error(fit.residuals[:, 2]), 4),
     )
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from advisor.calibration.serving_rows import ServingRow
 from advisor.catalogue.devices import FamilyChoice
+from advisor.catalogue.models import get_model
 from advisor.errors import AdvisorError, InfeasibleError, MissingDataError
 from advisor.estimator.placement import memory_plan
 from advisor.estimator.request import EstimateRequest
@@ -66,6 +67,21 @@ def _setup(model: str, device: str, engine: str, precision: str, kv: str) -> Set
     return resolve(request)
 
 
+def _known(row: ServingRow) -> str:
+    """Return the row's model by its full name, or by its short one if that is unknown."""
+    try:
+        return get_model(row.hf_id).id
+    except AdvisorError:
+        return row.model
+
+
+def _stored(row: ServingRow) -> str:
+    """Return the format of the weights: "fp8" of a model published in blocks means those."""
+    published = get_model(_known(row)).native_format
+    blocks = row.weight_format == "fp8" and published == "fp8_block"
+    return published if blocks else row.weight_format
+
+
 def resolve_run(row: ServingRow) -> Run:
     """Turn a row's names into facts.
 
@@ -78,10 +94,7 @@ def resolve_run(row: ServingRow) -> Run:
     # The benchmark recipes quantise the cache beside 8- and 4-bit weights.
     eight_bit = row.engine == "trtllm" or row.run.startswith(EIGHT_BIT_CACHE_RUNS)
     kv = "fp8" if eight_bit and row.weight_format not in ("bf16", "mxfp4") else "bf16"
-    try:
-        setup = _setup(row.hf_id, row.device, row.engine, row.weight_format, kv)
-    except AdvisorError:
-        setup = _setup(row.model, row.device, row.engine, row.weight_format, kv)
+    setup = _setup(_known(row), row.device, row.engine, _stored(row), kv)
     replicas, rest = divmod(row.gpus, row.tp * row.dp)
     if rest:
         msg = f"{row.gpus} devices are not a multiple of tp x dp = {row.tp * row.dp}"

@@ -21,7 +21,7 @@ from advisor.calibration.serving_fits import (
 )
 from advisor.calibration.serving_predict import resolve_run
 from advisor.calibration.serving_rows import read_serving
-from advisor.catalogue.engine_costs import engine_cost_file
+from advisor.catalogue.engine_costs import engine_cost_file, era_of_run
 from advisor.catalogue.widths import width_file
 from advisor.errors import AdvisorError, MissingDataError
 from advisor.schema.efficiency import Width, WidthFile
@@ -47,15 +47,8 @@ def samples_by_era(path: Path) -> dict[str, list[Sample]]:
     eras = engine_cost_file().era
     found: dict[str, list[Sample]] = {era.id: [] for era in eras}
     for row, measured in read_serving(path):
-        era = next(
-            (
-                e
-                for e in eras
-                if (e.engine, e.kind) == (row.engine, row.kind) and row.run.startswith(e.runs)
-            ),
-            None,
-        )
-        if era is None or measured is None:
+        era = era_of_run(row.engine, row.kind, row.run, row.engine_version)
+        if era is None or measured is None or era.kind != row.kind:
             continue
         try:
             found[era.id].append((resolve_run(row), measured))
@@ -111,14 +104,28 @@ def calibrate_serving(
     if not fits:
         msg = f"{path}: no run of an engine era that hwprofiles/efficiency/engine-costs.toml names"
         raise MissingDataError(msg)
+    widths = _widths(fits)
+    tpot = next(row for row in widths if row.metric == "tpot")
     file = EngineCostFile(
         schema=1,
         fitted=date,
         routing_evenness=current.routing_evenness,
         source=current.source,
-        era=tuple(fitted[era.id] for era in current.era),
+        era=tuple(_covered(fitted[era.id], fits.get(era.id), tpot) for era in current.era),
     )
-    return ServingCalibration(file, fits, _widths(fits))
+    return ServingCalibration(file, fits, widths)
+
+
+def _covered(era: EngineEra, fit: EraFit | None, width: Width) -> EngineEra:
+    """Return the era with the share of left-out TPOT inside the stated ranges."""
+    if fit is None:
+        return era
+    off = np.abs(fit.residuals[:, 0])
+    return msgspec.structs.replace(
+        era,
+        left_out_in80=round(float(np.mean(off <= width.q80)), 3),
+        left_out_in95=round(float(np.mean(off <= width.q95)), 3),
+    )
 
 
 def _widths(fits: dict[str, EraFit]) -> tuple[Width, ...]:

@@ -137,7 +137,7 @@ def _serving(row: ServingRow, told: tuple[float | None, float | None]) -> list[L
     names = ("ttft_ms", "tpot_ms")
     try:
         run = resolve_run(row)
-        era = era_of_run(row.engine, row.kind, row.run)
+        era = era_of_run(row.engine, row.kind, row.run, row.engine_version)
         predicted = predict_run(run, era.cost if era else NO_COST)
         label = run.setup.evidence
         device_class = run.setup.device.device_class

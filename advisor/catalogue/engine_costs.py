@@ -44,12 +44,15 @@ def era_of_version(engine: str, kind: str, name: str) -> EngineEra | None:
     return next((era for era in same if found.group().startswith(era.versions)), None)
 
 
-def era_of_run(engine: str, kind: str, run: str) -> EngineEra | None:
-    """Return the era a benchmark series was measured with, None for an unknown engine.
+def era_of_run(engine: str, kind: str, run: str, version: str) -> EngineEra | None:
+    """Return the era a benchmark run was measured with, None for an unknown engine.
 
-    A series no era names gets the engine's current era (the first listed).
+    Among the eras of the run's series one that names the version comes first, then one that
+    names none. A series no era names gets the engine's current era (the first listed).
     """
     eras = [era for era in engine_cost_file().era if era.engine == engine]
     same = [era for era in eras if era.kind == kind] or eras
     named = [era for era in same if run.startswith(era.runs)]
-    return next(iter([*named, *same]), None)
+    exact = [era for era in named if era.only_versions and version.startswith(era.only_versions)]
+    open_ = [era for era in named if not era.only_versions]
+    return next(iter([*exact, *open_, *same]), None)

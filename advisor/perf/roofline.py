@@ -9,6 +9,7 @@ the constants are fitted to kernel measurements (``hwprofiles/efficiency``).
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -234,6 +235,40 @@ def experts_touched(rows: ArrayLike, experts: int, top_k: int, evenness: float =
     exponent = -evenness * np.log1p(tokens * (top_k / (experts * evenness)))
     fewest = top_k * np.minimum(tokens, 1.0)
     return np.asarray(np.maximum(-experts * np.expm1(exponent), fewest))
+
+
+def _highest_of(groups: int) -> float:
+    """Mean of the largest of so many standard normal draws (Blom, 1958: 0.375 plotting)."""
+    return NormalDist().inv_cdf((groups - 0.375) / (groups + 0.25))
+
+
+def busiest_group(
+    touched: ArrayLike, routed_rows: ArrayLike, experts: int, groups: int, evenness: float
+) -> tuple[Array, Array]:
+    """Return experts touched and rows of the busiest of the devices that share the experts.
+
+    A layer ends when its slowest group does. Round the mean, a group's touched experts vary as
+    draws without replacement from its ``E/groups``; its rows vary with the popularity of its
+    experts (variance ``groups/(E evenness)`` of the mean squared) and by chance (Poisson).
+
+    Parameters
+    ----------
+    touched, routed_rows
+        Experts that any token reaches, and (token, expert) rows, over all groups.
+    experts, groups
+        Experts in all, and devices that hold different ones.
+    evenness
+        As in :func:`experts_touched`.
+    """
+    some = np.asarray(touched, dtype=float) / groups
+    rows = np.asarray(routed_rows, dtype=float) / groups
+    if groups == 1:
+        return some, rows
+    top = _highest_of(groups)
+    held = experts / groups
+    spread = np.sqrt(some * np.maximum(1.0 - some / held, 0.0))
+    uneven = 0.0 if math.isinf(evenness) else rows * rows / (held * evenness)
+    return np.minimum(some + top * spread, held), rows + top * np.sqrt(rows + uneven)
 
 
 def experts_compute_s(

@@ -193,12 +193,11 @@ class StepModel:
 
         def run(counts: Counts, result: StepTime) -> None:
             gathered = counts.tokens * block.spread
-            routed = gathered * block.top_k / block.groups
-            touched = (
-                roofline.experts_touched(
-                    gathered, block.experts, block.top_k, chip.routing_evenness
-                )
-                / block.groups
+            reached = roofline.experts_touched(
+                gathered, block.experts, block.top_k, chip.routing_evenness
+            )
+            touched, routed = roofline.busiest_group(
+                reached, gathered * block.top_k, block.experts, block.groups, chip.routing_evenness
             )
             moved = touched * block.bytes_per_expert
             memory = roofline.gemm_memory_s(moved, bytes_per_s, constants)

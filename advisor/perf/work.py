@@ -230,7 +230,10 @@ def _mlp(ctx: _Context, hidden: float, gated: bool, count: float, name: str) -> 
 def _moe(ctx: _Context, m: Moe, count: int) -> tuple[list[Matmul], ExpertBlock]:
     f, layout = ctx.moe_format, ctx.layout
     pad = f.pad_expert_hidden_to
-    width = -(-m.expert_hidden // pad) * pad / layout.moe_tp
+    # Kernels pad what each device holds, after the split.
+    width = float(-(-m.expert_hidden // (pad * layout.moe_tp)) * pad)
+    if pad == 1:
+        width = m.expert_hidden / layout.moe_tp
     matrices = 3 if m.gated else 2
     weights = matrices * (m.latent or ctx.hidden) * width
     products = [Matmul("router", m.experts, ctx.hidden, count, 16.0, "bf16", "bf16")]

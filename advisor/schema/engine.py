@@ -165,9 +165,11 @@ class EngineEra(Record, frozen=True):
     """Fitted costs of one engine era and one kind of model.
 
     ``runs`` are the benchmark series (prefixes of their names) measured with that era,
-    ``versions`` what engine versions of it start with; ``engines`` the catalogue engines it
+    ``versions`` what engine versions of it start with, ``only_versions`` those it is confined to
+    within its runs; ``engines`` the catalogue engines it
     speaks for. The errors are medians on groups
-    (device, model) left out of the fit.
+    (device, model) left out of the fit, ``left_out_in80`` and ``left_out_in95`` the shares of
+    their TPOT inside the stated ranges.
     """
 
     id: Slug
@@ -180,7 +182,12 @@ class EngineEra(Record, frozen=True):
     groups: int
     left_out_tpot_error: float
     left_out_ttft_error: float
+    left_out_throughput_error: float = 0.0
+    left_out_in80: float = 0.0
+    left_out_in95: float = 0.0
     versions: tuple[str, ...] = ()
+    only_versions: tuple[str, ...] = ()
+    note: str = ""
 
 
 class EngineCostFile(Record, frozen=True):
