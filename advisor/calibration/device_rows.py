@@ -178,6 +178,8 @@ def _trap(row: DeviceRow) -> str:
     if "x tp (ambiguous)" in notes and row.tp > 1:
         # Such rows exceed what memory can deliver: their table gave totals.
         return "a total, multiplied by the devices once more"
+    if "speculative decoding" in notes:
+        return "speculative decoding, acceptance not stated"
     return "the source doubts it" if "warning" in notes else ""
 
 

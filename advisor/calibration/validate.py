@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+from advisor.calibration.device_load import is_burst, predict_burst
 from advisor.calibration.device_other import predict_other
-from advisor.calibration.device_predict import Case, predict, resolve_case
+from advisor.calibration.device_predict import Case, choose_constants, predict, resolve_case
 from advisor.calibration.device_rows import DeviceRow, read_rows
 from advisor.calibration.serving_predict import predict_run, resolve_run
 from advisor.calibration.serving_rows import ServingRow, is_serving_layout, read_serving
@@ -158,6 +159,8 @@ def _figure(case: Case) -> tuple[float, Evidence, str]:
     if case.row.metric in OTHER:
         other = predict_other(case)
         return other.value, other.evidence, "power" if other.width == "energy" else other.width
+    if is_burst(case):
+        return predict_burst(case), choose_constants(case).evidence, _WIDTH_OF[case.row.metric]
     value, choice = predict(case)
     return value, choice.evidence, _WIDTH_OF[case.row.metric]
 

@@ -77,3 +77,31 @@ def serving(
     found = calibrate_serving(file, fitted, lambda line: typer.echo(line, err=True))
     for path in write_serving(found, folder):
         typer.echo(str(path))
+
+
+@app.command("devices")
+def devices(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV of device benchmarks.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="One class; default: all.")] = None,
+    date: _DATE = None,
+) -> None:
+    """Fit CPUs, phones, PCs and other runtimes to published benchmarks, and power curves."""
+    from advisor.calibration.device_power import power_file, write_power
+    from advisor.calibration.device_predict import resolve_cases
+    from advisor.calibration.device_rows import read_rows
+    from advisor.calibration.device_write import fit_all
+    from advisor.catalogue.paths import data_dir
+
+    folder = out or data_dir("hwprofiles/efficiency")
+    fitted = date.date() if date else dt.date.today()
+    for fit in fit_all(file, folder, fitted, lambda spec: only in (None, spec.id)):
+        typer.echo(str(folder / f"{fit.spec.id}.toml"))
+    if only is None:
+        write_power(power_file(resolve_cases(read_rows(file))[0], fitted), folder / "power.toml")
+        typer.echo(str(folder / "power.toml"))

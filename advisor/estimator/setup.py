@@ -149,7 +149,14 @@ def _format(
     return weights, False
 
 
-def _physical(device: Device) -> tuple[float, Text | None]:
+def physical_bytes(device: Device) -> tuple[float, Text | None]:
+    """Return the memory a device has, and a warning where it is nominal or assumed.
+
+    Raises
+    ------
+    MissingDataError
+        If no size is published.
+    """
     memory = device.memory
     if memory.physical_bytes:
         return memory.physical_bytes.value, None
@@ -261,7 +268,7 @@ def _resolve(
     else:
         weights, own = _format(request, engine, model, device)
     family = efficiency_for(device, engine.id)
-    physical, memory_warning = _physical(device)
+    physical, memory_warning = physical_bytes(device)
     evidence, because = _label(family, weights, shape)
     kv_format = engine.kv_format if kv_precision is None else kv_precision
     plain = get_format("bf16")
