@@ -3,8 +3,9 @@
 Five constants an engine era and kind of model, each with a unit and a bound
 (:class:`advisor.schema.engine.EngineCost`), and the step's token budget among those engines
 ship with. Loss: soft absolute error of log TPOT, and of log TTFT at less weight, since repeated
-runs of one configuration scatter three times as much there. Whole (device, model) groups are
-left out in turn to measure the error that counts.
+runs of one configuration scatter three times as much there, plus a pull towards the prior that
+all engines share: eras with few groups would else fit their models' quirks. Whole (device,
+model) groups are left out in turn to measure the error that counts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,14 +27,16 @@ STEP_TOKENS = (2048, 8192, 16384)
 """Token budgets of a step that the engines covered ship or recommend."""
 FIT_ROWS = 60
 FIT_ROUNDS = 70
-LEFT_OUT_ROUNDS = 40
+LEFT_OUT_ROUNDS = 50
 TTFT_WEIGHT = 0.4
 SOFT_TPOT, SOFT_TTFT = 0.05, 0.1
 """Log errors below these count quadratically: about the scatter of repeated runs."""
-PRIOR_WEIGHT = 0.02
-_UNITS = (1.0, 1e-3, 1e-5, 1e-2, 1e-3)
-_START = (0.0, 0.3, 0.5, 2.0, 0.3)
-_STEP = (0.1, 0.8, 1.5, 5.0, 1.0)
+PRIOR_WEIGHT = 0.01
+"""Loss of a constant one scale away from its prior."""
+SCALES = (0.15, *[math.log(2.5)] * 4)
+"""Log distance from the prior that counts as one: kernel factor, then the four times."""
+FARTHEST = 3.0
+SIMPLEX = 0.7
 
 Array = NDArray[np.float64]
 Sample = tuple[Run, Measured]
@@ -53,14 +57,18 @@ class EraFit:
     residuals: Array
 
 
-def _cost(x: Sequence[float], step_tokens: int) -> EngineCost:
-    values = [abs(v) * unit for v, unit in zip(x[1:], _UNITS[1:], strict=True)]
+def _cost(x: Sequence[float], step_tokens: int, prior: EngineCost) -> EngineCost:
+    """Return the costs at scaled log distances ``x`` from the prior."""
+    ratios = [
+        math.exp(scale * min(max(v, -FARTHEST), FARTHEST))
+        for v, scale in zip(x, SCALES, strict=True)
+    ]
     return EngineCost(
-        kernel_factor=round(math.exp(min(max(x[0], -0.5), 0.5)), 4),
-        per_step_s=round(values[0], 7),
-        per_sequence_s=round(values[1], 8),
-        per_request_s=round(values[2], 5),
-        per_client_s=round(values[3], 6),
+        kernel_factor=round(prior.kernel_factor * ratios[0], 4),
+        per_step_s=round(prior.per_step_s * ratios[1], 7),
+        per_sequence_s=round(prior.per_sequence_s * ratios[2], 8),
+        per_request_s=round(prior.per_request_s * ratios[3], 5),
+        per_client_s=round(prior.per_client_s * ratios[4], 6),
         step_tokens=step_tokens,
     )
 
@@ -88,22 +96,18 @@ def _soft(values: Array, scale: float) -> float:
 
 
 def _search(
-    samples: Sequence[Sample], step_tokens: int, rounds: int, start: Sequence[float]
+    samples: Sequence[Sample], step_tokens: int, rounds: int, prior: EngineCost
 ) -> tuple[list[float], float]:
     from scipy.optimize import minimize
 
     def loss(x: Sequence[float]) -> float:
-        off = residuals(samples, _cost(x, step_tokens))
-        prior = PRIOR_WEIGHT * abs(x[0])
-        return _soft(off[:, 0], SOFT_TPOT) + TTFT_WEIGHT * _soft(off[:, 1], SOFT_TTFT) + prior
+        off = residuals(samples, _cost(x, step_tokens, prior))
+        pull = PRIOR_WEIGHT * sum(v * v for v in x)
+        return _soft(off[:, 0], SOFT_TPOT) + TTFT_WEIGHT * _soft(off[:, 1], SOFT_TTFT) + pull
 
-    corners = [list(start)]
-    for index, step in enumerate(_STEP):
-        corner = list(start)
-        corner[index] += step
-        corners.append(corner)
+    corners = np.vstack([np.zeros(len(SCALES)), SIMPLEX * np.eye(len(SCALES))])
     options = {"maxfev": rounds, "initial_simplex": corners}
-    found = minimize(loss, list(start), method="Nelder-Mead", options=options)
+    found = minimize(loss, corners[0], method="Nelder-Mead", options=options)
     return [float(v) for v in found.x], float(found.fun)
 
 
@@ -115,7 +119,7 @@ def _thin(samples: Sequence[Sample], rows: int, seed: int) -> list[Sample]:
 
 def fit_era(
     samples: Sequence[Sample],
-    fallback: EngineCost,
+    prior: EngineCost,
     on_progress: Callable[[str], None] | None = None,
 ) -> EraFit:
     """Fit one era, and measure it on groups left out.
@@ -124,9 +128,8 @@ def fit_era(
     ----------
     samples
         Runs of the era with their measurements.
-    fallback
-        Costs a lone group is predicted with when it is left out: nothing of its own era is
-        left to fit.
+    prior
+        Costs all engines share; a lone group left out is predicted with them.
     on_progress
         Called with one line at each stage.
     """
@@ -134,21 +137,22 @@ def fit_era(
     thin = _thin(samples, FIT_ROWS, 0)
     tried = []
     for budget in STEP_TOKENS:
-        x, loss = _search(thin, budget, FIT_ROUNDS, _START)
+        x, loss = _search(thin, budget, FIT_ROUNDS, prior)
         tell(f"  step budget {budget}: loss {loss:.4f}")
         tried.append((loss, budget, x))
     _, budget, best = min(tried)
-    cost = _cost(best, budget)
+    cost = _cost(best, budget, prior)
     by_group: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
         by_group[sample[0].row.group].append(sample)
     left = []
     for number, (group, held) in enumerate(sorted(by_group.items())):
         rest = [s for s in samples if s[0].row.group != group]
-        x = list(_START)
+        held_cost = msgspec.structs.replace(prior, step_tokens=budget)
         if rest:
-            x, _ = _search(_thin(rest, FIT_ROWS, number), budget, LEFT_OUT_ROUNDS, best)
-        left.append(residuals(held, _cost(x, budget) if rest else fallback))
+            x, _ = _search(_thin(rest, FIT_ROWS, number), budget, LEFT_OUT_ROUNDS, prior)
+            held_cost = _cost(x, budget, prior)
+        left.append(residuals(held, held_cost))
         tell(f"  left out {group[0]} {group[1]}: TPOT {median_error(left[-1][:, 0]):.1%}")
     inside = residuals(samples, cost)
     return EraFit(cost, len(samples), len(by_group), inside, np.concatenate(left))

@@ -25,7 +25,7 @@ from advisor.catalogue.engine_costs import engine_cost_file, era_of_run
 from advisor.catalogue.widths import width_file
 from advisor.errors import AdvisorError, MissingDataError
 from advisor.schema.efficiency import Width, WidthFile
-from advisor.schema.engine import NO_COST, EngineCost, EngineCostFile, EngineEra
+from advisor.schema.engine import EngineCostFile, EngineEra
 
 METRICS: tuple[Literal["tpot", "ttft", "throughput"], ...] = ("tpot", "ttft", "throughput")
 
@@ -57,15 +57,6 @@ def samples_by_era(path: Path) -> dict[str, list[Sample]]:
     return found
 
 
-def _fallback(era: EngineEra, fitted: dict[str, EngineEra]) -> EngineCost:
-    """Return the costs of another fitted era: same engine first, then same kind."""
-    others = [e for e in fitted.values() if e.id != era.id and e.rows]
-    same = [e for e in others if e.engine == era.engine and e.kind == era.kind]
-    kin = [e for e in others if e.kind == era.kind]
-    chosen = next(iter([*same, *kin]), None)
-    return chosen.cost if chosen else NO_COST
-
-
 def calibrate_serving(
     path: Path, date: dt.date, on_progress: Callable[[str], None] | None = None
 ) -> ServingCalibration:
@@ -92,12 +83,11 @@ def calibrate_serving(
     samples = samples_by_era(path)
     fitted = {era.id: era for era in current.era}
     fits: dict[str, EraFit] = {}
-    # Large eras first: a lone group is left out against one that was fitted already.
-    for era in sorted(current.era, key=lambda e: -len(samples[e.id])):
+    for era in current.era:
         if not samples[era.id]:
             continue
         tell(f"{era.id}: {len(samples[era.id])} runs")
-        fit = fit_era(samples[era.id], _fallback(era, fitted), tell)
+        fit = fit_era(samples[era.id], current.prior, tell)
         fits[era.id], fitted[era.id] = fit, fitted_era(era, fit)
         off = fit.residuals
         tell(f"  left out: TPOT {median_error(off[:, 0]):.1%}, TTFT {median_error(off[:, 1]):.1%}")
@@ -110,6 +100,7 @@ def calibrate_serving(
         schema=1,
         fitted=date,
         routing_evenness=current.routing_evenness,
+        prior=current.prior,
         source=current.source,
         era=tuple(_covered(fitted[era.id], fits.get(era.id), tpot) for era in current.era),
     )

@@ -193,11 +193,13 @@ class EngineEra(Record, frozen=True):
 class EngineCostFile(Record, frozen=True):
     """``hwprofiles/efficiency/engine-costs.toml``, written by ``advisor calibrate serving``.
 
+    ``prior``: what an engine nobody measured is taken to add; fits are pulled towards it.
     ``routing_evenness``: how alike routers use experts, fitted over all expert models.
     """
 
     schema: Literal[1]
     fitted: dt.date
     routing_evenness: Annotated[float, msgspec.Meta(gt=0)]
+    prior: EngineCost
     source: tuple[Source, ...]
     era: tuple[EngineEra, ...]
