@@ -10,7 +10,7 @@ from advisor.report.estimate_text import time_text
 from advisor.report.locale import say
 from advisor.report.numbers import GIB, pad, significant
 from advisor.schema.fact import Fact, Source, facts_of
-from advisor.schema.model import Attention, Linear, Mla
+from advisor.schema.model import Attention, Linear, Mla, Moe
 
 _NAME = 26
 
@@ -72,8 +72,8 @@ def _memory(r: EstimateResult, setup: Setup, lang: str) -> list[str]:
         f"  kv_bytes_per_sequence({context:,.0f} tokens) = {plan.kv_bytes_per_sequence:,.0f} B",
         f"  pool = {formula} = {plan.physical_bytes / GIB:.2f}, {plan.weights_bytes / GIB:.2f}, "
         f"{plan.workspace_bytes / GIB:.2f} -> {plan.pool_bytes / GIB:.2f} GiB ({rule})",
-        f"  kv_tokens = pool / kv_bytes_per_token = {plan.kv_tokens:,.0f} a replica; "
-        f"sequences = {plan.sequences}",
+        f"  kv_tokens = pools of {r.layout.devices_per_replica} device(s) / kv_bytes_per_token "
+        f"(copies counted) = {plan.kv_tokens:,.0f} a replica; sequences = {plan.sequences}",
     ]
 
 
@@ -117,30 +117,75 @@ def _point(p: Point, title: str, lang: str) -> list[str]:
     return lines
 
 
-def _formulas(setup: Setup, lang: str) -> list[str]:
+def _product_lines(setup: Setup) -> list[str]:
     c = setup.chip
     g = c.gemm(setup.weights.gemm)
-    peak = c.peak(setup.weights.compute)
-    a, f = c.efficiency.decode_attention, c.efficiency.prefill_attention
-    return [
-        say("explain_formulas", lang),
+    peak = c.peak_of(g, setup.weights.compute)
+    bits, rate = setup.weights.bits_per_weight, c.read_bytes_per_s
+    passed = f" + rows k {g.input_bytes:g} B / {rate:.4g} B/s" if g.input_bytes else ""
+    lines = [
         "  product rows x k @ k x n:",
-        f"    memory  = (n k {setup.weights.bits_per_weight:g}/8 + rows (n + k) 2) / "
-        f"({g.memory_share:g} x {c.bytes_per_s:.4g} B/s)",
+        f"    memory  = (n k {bits:g}/8 + rows (n + k) 2) / ({g.memory_share:g} x {rate:.4g} B/s)",
         f"    compute = 2 max(rows, {g.min_rows}) n k / ({g.compute_share:g} x {peak:.4g} /s)",
         f"    time    = (memory^{g.sharpness} + compute^{g.sharpness})^(1/{g.sharpness})"
-        f" + {g.launch_s:.3g} s",
-        f"  decode attention = ((KV bytes / ({a.memory_share:g} x B/s))^{a.sharpness} + "
-        f"(sequences x kv_heads x {a.per_sequence_head_s:.3g} s)^{a.sharpness})"
-        f"^(1/{a.sharpness}) + {a.launch_s:.3g} s",
-        f"  prefill attention = 2 pairs heads (qk + v) / ({f.compute_share:g} x bf16 peak)"
-        f" + {f.launch_s:.3g} s",
+        f" + {g.launch_s:.3g} s{passed}",
+    ]
+    unpack = c.unpack_s_per_weight(setup.weights.gemm)
+    if unpack:
+        lines.append(f"    unpacking = n k x {unpack:.3g} s on {c.cores} cores, not overlapped")
+    return lines
+
+
+def _attention_lines(setup: Setup) -> list[str]:
+    e = setup.family.efficiency
+    a, f = e.decode_attention, e.prefill_attention
+    latent = any(isinstance(layer.mixer, Mla) for layer in setup.shape.layers)
+    lines = []
+    if latent and e.latent_attention:
+        m = e.latent_attention
+        lines.append(
+            f"  latent decode attention: memory share {m.memory_share:g}, compute share "
+            f"{m.compute_share:g} of bf16, launch {m.launch_s:.3g} s"
+        )
+        f = e.latent_prefill or f
+    else:
+        p = a.sharpness
+        lines.append(
+            f"  decode attention = ((KV bytes / ({a.memory_share:g} x B/s))^{p} + (sequences x "
+            f"kv_heads x {a.per_sequence_head_s:.3g} s)^{p})^(1/{p}) + {a.launch_s:.3g} s"
+        )
+    extra = f" + {f.keys_per_query:g} queries" if f.keys_per_query else ""
+    lines.append(
+        f"  prefill attention = 2 (pairs{extra}) heads (qk + v) / ({f.compute_share:g} x bf16 "
+        f"peak) + {f.launch_s:.3g} s"
+    )
+    return lines
+
+
+def _load_lines(setup: Setup) -> list[str]:
+    cost, experts = setup.cost, []
+    if any(isinstance(layer.ffn, Moe) for layer in setup.shape.layers):
+        x = setup.chip.experts(setup.weights.gemm)
+        experts = [
+            f"  experts: touched E (1 - (1 + rows k/(E r))^-r), r = "
+            f"{setup.chip.routing_evenness:g}; memory share {x.memory_share:g}, compute share "
+            f"{x.compute_share:g}, launch {x.launch_s:.3g} s",
+        ]
+    return [
+        *experts,
+        f"  step = {cost.kernel_factor:g} x sum of kernels + {cost.per_step_s:.3g} s + "
+        f"sequences x {cost.per_sequence_s:.3g} s;  first token + {cost.per_request_s:.3g} s",
         "  TPOT = decode step + (in flight - 1)/OSL x what one prompt adds",
         "  TTFT = step that carries the prompt + others' prompts + wait for a place",
         "  requests/s = in flight / (TTFT + (OSL - 1) TPOT)",
         "  J/request = power / requests per s;  $/Mtok = $/h x share of time / tokens per h x 1e6",
         "  range = [value / e^q, value x e^q], q from residuals on left-out groups",
     ]
+
+
+def _formulas(setup: Setup, lang: str) -> list[str]:
+    head = say("explain_formulas", lang)
+    return [head, *_product_lines(setup), *_attention_lines(setup), *_load_lines(setup)]
 
 
 def explain_text(r: EstimateResult, lang: str = "en") -> str:
