@@ -160,7 +160,9 @@ def _loads(
     """
     # Fewer clients than attention ranks: the busy ranks hold one each.
     wanted = max((concurrency or 1.0) / d.ranks, 1.0)
-    grid = np.unique(np.round(np.geomspace(1, d.profile.max_sequences, GRID)))
+    # np.unique would load numpy.ma, a tenth of the command's start-up.
+    sizes = np.round(np.geomspace(1, d.profile.max_sequences, GRID))
+    grid = np.array(sorted(set(sizes.tolist())))
     every = closed_loop(d.model, d.profile, np.concatenate([[wanted], grid]))
     if request.rps is not None:
         asked = open_loop(d.model, d.profile, request.rps / d.ranks)
