@@ -94,22 +94,22 @@ def calibrate_serving(
     if not fits:
         msg = f"{path}: no run of an engine era that hwprofiles/efficiency/engine-costs.toml names"
         raise MissingDataError(msg)
-    widths = _widths(fits)
-    tpot = next(row for row in widths if row.metric == "tpot")
+    widths = _widths(fits, {era.id: era.kind for era in current.era if era.id in fits})
+    tpot = {row.kinds[0]: row for row in widths if row.metric == "tpot"}
     file = EngineCostFile(
         schema=1,
         fitted=date,
         routing_evenness=current.routing_evenness,
         prior=current.prior,
         source=current.source,
-        era=tuple(_covered(fitted[era.id], fits.get(era.id), tpot) for era in current.era),
+        era=tuple(_covered(fitted[era.id], fits.get(era.id), tpot.get(era.kind)) for era in current.era),
     )
     return ServingCalibration(file, fits, widths)
 
 
-def _covered(era: EngineEra, fit: EraFit | None, width: Width) -> EngineEra:
+def _covered(era: EngineEra, fit: EraFit | None, width: Width | None) -> EngineEra:
     """Return the era with the share of left-out TPOT inside the stated ranges."""
-    if fit is None:
+    if fit is None or width is None:
         return era
     off = np.abs(fit.residuals[:, 0])
     return msgspec.structs.replace(
@@ -119,24 +119,27 @@ def _covered(era: EngineEra, fit: EraFit | None, width: Width) -> EngineEra:
     )
 
 
-def _widths(fits: dict[str, EraFit]) -> tuple[Width, ...]:
-    off = np.concatenate([fit.residuals for fit in fits.values()])
-    groups = sum(fit.groups for fit in fits.values())
+def _widths(fits: dict[str, EraFit], kinds: dict[str, str]) -> tuple[Width, ...]:
+    """Return half-widths by metric and kind of model: expert models err more."""
     rows = []
-    for column, metric in enumerate(METRICS):
-        q80, q95 = quantiles(off[:, column])
-        rows.append(
-            Width(
-                metric=metric,
-                evidence="calibrated",
-                q80=round(q80, 4),
-                q95=round(q95, 4),
-                rows=len(off),
-                groups=groups,
-                because="serving runs of left-out (device, model) groups",
-                device_classes=("gpu", "npu"),
+    for kind in sorted(set(kinds.values())):
+        some = [fit for name, fit in fits.items() if kinds[name] == kind]
+        off = np.concatenate([fit.residuals for fit in some])
+        for column, metric in enumerate(METRICS):
+            q80, q95 = quantiles(off[:, column])
+            rows.append(
+                Width(
+                    metric=metric,
+                    evidence="calibrated",
+                    q80=round(q80, 4),
+                    q95=round(q95, 4),
+                    rows=len(off),
+                    groups=sum(fit.groups for fit in some),
+                    because="serving runs of left-out (device, model) groups",
+                    device_classes=("gpu", "npu"),
+                    kinds=(kind,),
+                )
             )
-        )
     return tuple(rows)
 
 
@@ -144,6 +147,7 @@ def merged_widths(new: tuple[Width, ...], old: WidthFile, date: dt.date) -> Widt
     """Return the width file with rows of the same metric, label and classes replaced."""
 
     def key(row: Width) -> tuple[str, str, tuple[str, ...]]:
+        # Rows by kind of model take the place of rows for both kinds.
         return (row.metric, row.evidence, row.device_classes)
 
     fresh = {key(row): row for row in new}

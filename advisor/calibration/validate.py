@@ -142,7 +142,7 @@ def _serving(row: ServingRow, told: tuple[float | None, float | None]) -> list[L
         predicted = predict_run(run, era.cost if era else NO_COST)
         label = run.setup.evidence
         device_class = run.setup.device.device_class
-        spans = [width(name[:4], label, device_class) for name in names]
+        spans = [width(name[:4], label, device_class, row.kind) for name in names]
     except AdvisorError as error:
         return [
             Line(row.id, name, m, refused=error.message, engine=row.engine, kind=row.kind)
@@ -169,7 +169,7 @@ def _device(row: DeviceRow) -> Line:
     try:
         case = resolve_case(row)
         value, evidence, metric = _figure(case)
-        q = width(metric, evidence, case.device.device_class)
+        q = width(metric, evidence, case.device.device_class, _kind(case))
     except AdvisorError as error:
         return Line(
             row.id, row.metric_name, row.value, refused=error.message, engine=row.engine_family
@@ -185,12 +185,13 @@ def _device(row: DeviceRow) -> Line:
         "",
         case.device.device_class,
         row.engine_family,
-        "moe" if _routed(case) else "dense",
+        _kind(case),
     )
 
 
-def _routed(case: Case) -> bool:
-    return any(isinstance(layer.ffn, Moe) for layer in case.shape.layers)
+def _kind(case: Case) -> str:
+    routed = any(isinstance(layer.ffn, Moe) for layer in case.shape.layers)
+    return "moe" if routed else "dense"
 
 
 def write_lines(lines: Sequence[Line], path: Path) -> None:

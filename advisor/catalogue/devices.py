@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from advisor.catalogue.names import find, folder_names
+from advisor.catalogue.names import find, folder_names, normalise
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import read_record
 from advisor.errors import MissingDataError
@@ -16,6 +17,8 @@ from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 _LISTING = "advisor catalogue hardware"
+LOCAL = "local"
+"""Name of the machine at hand, once ``advisor bench`` has measured it."""
 
 
 def device_names() -> dict[str, str]:
@@ -34,18 +37,35 @@ def read_device(device_id: str) -> Device:
     return read_record(data_dir("hwprofiles") / f"{device_id}.toml", Device)
 
 
+def local_profile() -> Path:
+    """Return where ``advisor bench`` writes: ``$XDG_CONFIG_HOME/advisor/local.toml``.
+
+    ``~/.config`` where the variable isn't set to an absolute path.
+    """
+    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".config") / "advisor" / "local.toml"
+
+
 def get_device(name: str) -> Device:
     """Return the device an id, alias or TOML path stands for.
 
-    A name that ends in ``.toml`` is a profile of the user's own.
+    A name that ends in ``.toml`` is a profile of the user's own; ``local`` is the one that
+    ``advisor bench`` wrote.
 
     Raises
     ------
     UnknownNameError
         Naming the nearest devices.
+    MissingDataError
+        If this machine wasn't measured yet.
     InvalidFileError
         If the user's profile can't be read.
     """
+    if normalise(name) == LOCAL:
+        if not local_profile().is_file():
+            msg = f"this machine wasn't measured yet ({local_profile()}): run advisor bench"
+            raise MissingDataError(msg, suggestions=("advisor bench",))
+        return read_record(local_profile(), Device)
     if name.endswith(".toml"):
         return read_record(Path(name), Device)
     return read_device(find(name, device_names(), "hardware", _LISTING))

@@ -18,8 +18,8 @@ def width_file() -> WidthFile:
 
 
 @cache
-def width(metric: str, evidence: Evidence, device_class: str) -> Width:
-    """Return the half-width of a metric at an evidence label for a class of device.
+def width(metric: str, evidence: Evidence, device_class: str, kind: str = "") -> Width:
+    """Return the half-width of a metric at a label for a class of device and kind of model.
 
     Raises
     ------
@@ -27,12 +27,10 @@ def width(metric: str, evidence: Evidence, device_class: str) -> Width:
         If no row covers it.
     """
     for row in width_file().width:
-        classes = row.device_classes
-        if (
-            row.metric == metric
-            and row.evidence == evidence
-            and (not classes or device_class in classes)
-        ):
+        fits = (not row.device_classes or device_class in row.device_classes) and (
+            not row.kinds or not kind or kind in row.kinds
+        )
+        if row.metric == metric and row.evidence == evidence and fits:
             return row
-    msg = f"widths.toml has no row for {metric}, {evidence}, {device_class}"
+    msg = f"widths.toml has no row for {metric}, {evidence}, {device_class}, {kind}"
     raise MissingDataError(msg)

@@ -62,6 +62,16 @@ def estimate(  # noqa: PLR0913 - one parameter an option is how typer reads a co
     max_price_age: Annotated[
         int | None, _option("Refuse rents older than so many days.", LIMITS, "--max-price-age")
     ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(
+            "--overlay",
+            help="Measured overlay or a folder of them, from import-bench.",
+            rich_help_panel=LIMITS,
+            envvar="ADVISOR_OVERLAYS",
+            show_envvar=True,
+        ),
+    ] = None,
     lang: Annotated[Lang, _option("Language of the text.", OUTPUT, "--lang")] = Lang.EN,
     as_json: Annotated[bool, _option("JSON, SI units.", OUTPUT, "--json")] = False,
     as_csv: Annotated[bool, _option("CSV, SI units.", OUTPUT, "--csv")] = False,
@@ -100,6 +110,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option is how typer reads a co
         memory_share=memory_share,
         site=site,
         max_price_age_days=max_price_age,
+        overlay=overlay or None,
     )
     result = estimate_point(request)
     if as_json or as_csv:

@@ -9,6 +9,7 @@ from advisor.catalogue.devices import PowerChoice
 from advisor.catalogue.widths import width
 from advisor.cost.hourly import usd_per_mtok
 from advisor.estimator.money import HourlyPrices, electricity_per_hour
+from advisor.estimator.overlays import verdict
 from advisor.estimator.result import Cost, Point
 from advisor.estimator.setup import Setup
 from advisor.perf.energy import JOULES_PER_WH, power_w
@@ -16,6 +17,7 @@ from advisor.perf.intervals import Estimate, Spread, estimate, weakest
 from advisor.perf.layout import Layout
 from advisor.perf.load import LoadPoint, Profile
 from advisor.perf.step import StepTime
+from advisor.schema.overlay import Metric
 from advisor.schema.text import Text
 
 
@@ -38,10 +40,9 @@ class Bench:
     power: PowerChoice | None
     site: str
 
-    def spread(self, metric: str) -> Spread:
-        """Return the half-widths of a metric at this setup's label."""
-        row = width(metric, self.setup.evidence, self.setup.device.device_class)
-        return Spread(row.q80, row.q95)
+    def number(self, value: float, metric: Metric, concurrency: float) -> Estimate:
+        """Put the range and label of a metric at this load round a number."""
+        return estimate(value, *verdict(self.setup, metric, concurrency / self.layout.replicas))
 
 
 def use_of(setup: Setup, load: LoadPoint, decode: StepTime, prefill: StepTime) -> Use:
@@ -61,16 +62,15 @@ def use_of(setup: Setup, load: LoadPoint, decode: StepTime, prefill: StepTime) -
 
 def point(bench: Bench, load: LoadPoint, concurrency: float, use: Use) -> Point:
     """Turn the load of one attention rank into figures of the whole deployment."""
-    setup, profile = bench.setup, bench.profile
+    profile = bench.profile
     ranks = bench.layout.replicas * bench.layout.dp
     if not bool(load.stable):
         return Point(concurrency=concurrency, stable=False)
     busy = min(1.0, concurrency / ranks)
     rate = float(load.requests_per_s) * ranks * busy
-    label, because = setup.evidence, setup.because
 
-    def speed(value: float, metric: str) -> Estimate:
-        return estimate(value, bench.spread(metric), label, because)
+    def speed(value: float, metric: Metric) -> Estimate:
+        return bench.number(value, metric, concurrency)
 
     ttft, tpot = float(load.ttft_s), float(load.tpot_s)
     requests = speed(rate, "throughput")
@@ -87,8 +87,8 @@ def point(bench: Bench, load: LoadPoint, concurrency: float, use: Use) -> Point:
         power_w=power,
         joules_per_request=joules,
         watt_hours_per_request=_scaled(joules, 1.0 / JOULES_PER_WH) if joules else None,
-        rented=_cost(bench, load, rate, bench.money.rented, None),
-        owned=_cost(bench, load, rate, bench.money.owned_capital, power),
+        rented=_cost(bench, load, requests, bench.money.rented, None),
+        owned=_cost(bench, load, requests, bench.money.owned_capital, power),
     )
 
 
@@ -104,7 +104,7 @@ def _power(bench: Bench, use: Use) -> Estimate | None:
     if tdp is None or choice is None:
         return None
     watts = float(power_w(tdp.value, use.mbu, use.mfu, choice.fit.curve))
-    row = width("power", choice.evidence, setup.device.device_class)
+    row = width("power", choice.evidence, setup.device.device_class, setup.kind)
     q80, q95 = row.q80, row.q95
     if choice.evidence == "calibrated" and choice.fit.q80 and choice.fit.q95:
         q80, q95 = choice.fit.q80, choice.fit.q95
@@ -141,16 +141,16 @@ def _hour(bench: Bench, hour: Estimate, power: Estimate | None) -> Estimate:
 
 
 def _cost(
-    bench: Bench, load: LoadPoint, rate: float, hour: Estimate | None, power: Estimate | None
+    bench: Bench, load: LoadPoint, requests: Estimate, hour: Estimate | None, power: Estimate | None
 ) -> Cost | None:
     """Money of a point: the hour's price over the tokens of the hour."""
     if hour is None:
         return None
     total = _hour(bench, hour, power)
-    label = weakest(bench.setup.evidence, total.evidence)
-    spread = _spread(total) + bench.spread("throughput")
+    label = weakest(requests.evidence, total.evidence)
+    spread = _spread(total) + _spread(requests)
     share = float(load.prefill_share)
-    profile = bench.profile
+    profile, rate = bench.profile, requests.value
     paid = usd_per_mtok(total.value, share, rate, profile.isl_tokens)
     made = usd_per_mtok(total.value, 1.0 - share, rate, profile.osl_tokens)
     return Cost(

@@ -38,6 +38,8 @@ class EstimateRequest:
         Engine memory share, instead of its default.
     site
         Where electricity is bought.
+    overlay
+        File or folder of measured overlays (``advisor import-bench``).
     max_price_age_days
         Refuse to answer from rental prices older than this.
 
@@ -67,6 +69,7 @@ class EstimateRequest:
     memory_share: float | None = None
     site: str | None = None
     max_price_age_days: int | None = None
+    overlay: str | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (

@@ -16,6 +16,14 @@ from advisor.catalogue.prices import get_site
 from advisor.catalogue.widths import width
 from advisor.errors import InfeasibleError
 from advisor.estimator.money import HourlyPrices, hourly_prices
+from advisor.estimator.overlays import (
+    as_measured,
+    measured_steps,
+    overlaid,
+    overlay_data,
+    overlays_of,
+    verdict,
+)
 from advisor.estimator.placement import place
 from advisor.estimator.points import Bench, point, use_of
 from advisor.estimator.request import EstimateRequest
@@ -29,6 +37,7 @@ from advisor.perf.roofline import Array
 from advisor.perf.step import Batch, StepModel, StepTime
 from advisor.schema.engine import EngineCost
 from advisor.schema.fact import Evidence
+from advisor.schema.overlay import Metric
 from advisor.schema.text import Text
 
 DEFAULT_SERVER_CONCURRENCY = 16
@@ -67,8 +76,11 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         See ``advisor/errors.py``: unknown names, missing facts, what doesn't fit, no point
         under the SLO, stale prices.
     """
-    setup = resolve(request)
-    layout, plan, layout_defaults = place(setup, request)
+    files = overlays_of(request)
+    asked_for, measured_defaults = as_measured(request, files)
+    bare = resolve(asked_for)
+    layout, plan, layout_defaults = place(bare, asked_for)
+    setup = overlaid(bare, layout, request, files)
     deployment = _deploy(setup, layout, plan, request)
     money = hourly_prices(
         setup.device, request.usd_per_hour, request.max_price_age_days, today or dt.date.today()
@@ -98,14 +110,20 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         kv_precision=setup.kv_format,
         layout=layout,
         memory=_memory(setup, layout, plan),
-        prefill=_phase(setup, prefill, "prefill"),
-        decode=_phase(setup, decodes.at(0), "tpot"),
+        prefill=_phase(bare, setup, prefill, "prefill"),
+        decode=_phase(bare, setup, decodes.at(0), "tpot"),
         asked=points[0],
         best=points[1],
         under_slo=request.slo_ttft_s is not None or request.slo_tpot_s is not None,
-        defaults=(*setup.defaults, *layout_defaults, *load_defaults, *_defaults(request, site)),
+        defaults=(
+            *setup.defaults,
+            *measured_defaults,
+            *layout_defaults,
+            *load_defaults,
+            *_defaults(request, site),
+        ),
         warnings=_warnings(deployment, concurrency, power, money),
-        data=_data(money),
+        data={**_data(money), **overlay_data(setup)},
     )
 
 
@@ -121,7 +139,8 @@ def _deploy(
         prefill_alone=scheduler.prefill_alone,
         cost=_with_first_token(setup),
     )
-    return _Deployment(setup, layout, plan, step_model(setup, layout), profile)
+    model = measured_steps(setup, step_model(setup, layout))
+    return _Deployment(setup, layout, plan, model, profile)
 
 
 def _max_sequences(setup: Setup, layout: Layout, plan: MemoryPlan) -> int:
@@ -230,12 +249,13 @@ def _lone_prefill(model: StepModel, isl_tokens: float, max_step_tokens: float) -
     ).summed()
 
 
-def _phase(setup: Setup, step: StepTime, metric: str) -> Phase:
+def _phase(bare: Setup, setup: Setup, step: StepTime, metric: Metric) -> Phase:
+    """Return one step: only an overlay that measured it alone changes its label."""
     seconds = float(step.seconds)
-    q = width(metric, setup.evidence, setup.device.device_class)
+    alone = setup.overlay is not None and setup.overlay.file.overlay.phases
     peak = setup.chip.peak(setup.weights.compute)
     return Phase(
-        time_s=estimate(seconds, Spread(q.q80, q.q95), setup.evidence, setup.because),
+        time_s=estimate(seconds, *verdict(setup if alone else bare, metric, None)),
         bound=step.bound(),
         mfu=float(step.flops) / seconds / peak,
         mbu=float(step.moved_bytes) / seconds / setup.chip.bytes_per_s,
@@ -248,7 +268,7 @@ def _memory(setup: Setup, layout: Layout, plan: MemoryPlan) -> Memory:
     rule = Text.of("because_memory_rule", engine=setup.engine.name, version=setup.engine.version)
     physical = Text.of("because_physical", device=setup.device.name)
     label: Evidence = "calibrated" if _measured_memory(setup) else "estimated"
-    q = width("memory", label, setup.device.device_class)
+    q = width("memory", label, setup.device.device_class, setup.kind)
     spread = Spread(q.q80, q.q95)
     return Memory(
         physical_bytes=exact(plan.physical_bytes, physical),

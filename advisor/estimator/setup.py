@@ -9,6 +9,7 @@ from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device
 from advisor.catalogue.engine_costs import engine_cost_file, era_of_engine
 from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
 from advisor.catalogue.local_models import get_any_model, is_local
+from advisor.catalogue.overlay import Applied
 from advisor.errors import InfeasibleError, MissingDataError, UsageError
 from advisor.estimator.request import EstimateRequest
 from advisor.perf.layout import Layout
@@ -53,6 +54,12 @@ class Setup:
     because: Text
     defaults: tuple[Text, ...]
     warnings: tuple[Text, ...]
+    overlay: Applied | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of model: ``moe`` if any layer has experts, else ``dense``."""
+        return _kind(self.shape)
 
 
 def peaks_of(device: Device, fallback_flops_per_s: float | None) -> dict[str, float]:
@@ -184,9 +191,12 @@ def _link(device: Device) -> float | None:
     return fact.value if fact else None
 
 
+def _kind(shape: Shape) -> str:
+    return "moe" if any(isinstance(layer.ffn, Moe) for layer in shape.layers) else "dense"
+
+
 def _cost(engine: Engine, shape: Shape) -> EngineCost:
-    kind = "moe" if any(isinstance(layer.ffn, Moe) for layer in shape.layers) else "dense"
-    era = era_of_engine(engine.id, kind)
+    era = era_of_engine(engine.id, _kind(shape))
     return era.cost if era else NO_COST
 
 

@@ -283,7 +283,7 @@ class PowerFile(Record, frozen=True):
 class Width(Record, frozen=True):
     """Half-width of a range: quantiles of |ln(measured / predicted)| on left-out groups.
 
-    ``device_classes`` empty: all.
+    ``device_classes`` and ``kinds`` (dense, moe) empty: all.
     """
 
     metric: Literal["tpot", "ttft", "prefill", "throughput", "memory", "power"]
@@ -294,6 +294,7 @@ class Width(Record, frozen=True):
     groups: Annotated[int, msgspec.Meta(ge=0)]
     because: str
     device_classes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.q95 < self.q80:
