@@ -52,6 +52,20 @@ def era_table() -> list[str]:
         errors = (e.left_out_tpot_error, e.left_out_ttft_error, e.left_out_throughput_error)
         cells = " | ".join(percent(v) for v in (*errors, e.left_out_in80, e.left_out_in95))
         lines.append(f"| {e.id} | {e.rows} | {e.groups} | {cells} |")
+    return [*lines, *kind_rows()]
+
+
+def kind_rows() -> list[str]:
+    """Return the eras' figures averaged over runs, by kind of model."""
+    lines = []
+    for kind in ("dense", "moe"):
+        eras = [e for e in engine_cost_file().era if e.kind == kind and e.rows]
+        runs = sum(e.rows for e in eras)
+        fields = ("tpot_error", "ttft_error", "throughput_error", "in80", "in95")
+        means = [sum(e.rows * getattr(e, f"left_out_{f}") for e in eras) / runs for f in fields]
+        cells = " | ".join(percent(v) for v in means)
+        groups = sum(e.groups for e in eras)
+        lines.append(f"| **{kind}**, mean of the medians by runs | {runs} | {groups} | {cells} |")
     return lines
 
 
@@ -59,7 +73,8 @@ def class_notes() -> list[str]:
     """Return, for each set of constants, what its notes say of left-out errors."""
     lines = []
     for name in efficiency_ids():
-        told = [t for t in read_efficiency(name).notes.splitlines() if "left-out" in t]
+        notes = read_efficiency(name).notes.splitlines()
+        told = [t for t in notes if "left-out devices" in t or "left-out groups" in t]
         if told:
             lines += [f"- **{name}**", *(f"  - {t.strip()}" for t in told)]
     return lines
@@ -135,7 +150,7 @@ def main(serving: Path, device: Path) -> None:
         (HERE / "validation-head.md").read_text(encoding="utf-8").rstrip(),
         "\n## Held out: engine eras\n",
         f"{left} serving runs; each (device, model) group predicted with the rest fitted. A lone",
-        "group of an era is predicted with the costs of the engine's other era.\n",
+        "group of an era is predicted with the prior that all engines share.\n",
         *era_table(),
         "\n## Held out: device classes\n",
         *class_notes(),

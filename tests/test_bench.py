@@ -192,7 +192,7 @@ def test_products_never_outgrow_memory():
 
     def product(side: int):
         sides.append(side)
-        return clock.work(1e-9)
+        return clock.work(1e-3)
 
     kernels.grow(watch(clock), product, kernels.largest_side(2**26))
     assert max(sides) ** 2 * 4 * 3 <= 2**26 / 16
@@ -316,7 +316,7 @@ def test_this_machine_can_be_described():
 
 
 def test_a_forced_measurement_says_so_in_the_profile(tmp_path):
-    clock = FakeClock(step_s=0.02)
+    clock = FakeClock(step_s=0.2)
     stages = []
     result = measure(Options(quick=True, force=True), stages.append, world(clock, others=1.0))
     assert stages[:2] == ["load of the machine", "memory"]
@@ -331,12 +331,12 @@ def test_a_forced_measurement_says_so_in_the_profile(tmp_path):
 def test_a_busy_machine_is_refused_before_it_is_measured():
     stages = []
     with pytest.raises(InfeasibleError, match="other processes use 1"):
-        measure(Options(), stages.append, world(FakeClock(step_s=0.02), others=1.0))
+        measure(Options(), stages.append, world(FakeClock(step_s=0.2), others=1.0))
     assert stages == ["load of the machine"]
 
 
 def test_load_that_starts_later_is_noticed():
-    clock = FakeClock(step_s=0.02)
+    clock = FakeClock(step_s=0.2)
     later = clock.now + 2.0
     loaded = world(clock, system=lambda _: lambda: max(clock.now - later, 0.0))
     with pytest.raises(InfeasibleError, match="other processes use"):
@@ -362,7 +362,7 @@ def test_llama_bench_is_asked_for_and_kept(tmp_path):
         return speed
 
     options = Options(quick=True, gguf=tmp_path / "tiny.gguf")
-    result = measure(options, lambda _: None, world(FakeClock(step_s=0.02), llama=run))
+    result = measure(options, lambda _: None, world(FakeClock(step_s=0.2), llama=run))
     assert asked == [("tiny.gguf", 2, 5, False)]
     assert "decode, tiny.gguf: 10.0 tokens/s" in cpu_device(result).notes
 
@@ -392,7 +392,7 @@ def test_a_gpu_is_measured_through_torch(tmp_path):
 
 
 def test_the_processor_of_a_machine_with_torch_gets_its_bf16_rate():
-    clock = FakeClock(step_s=0.02)
+    clock = FakeClock(step_s=0.2)
     torch = FakeTorch(clock, available=False)
     result = measure(Options(quick=True), lambda _: None, world(clock, torch=torch))
     assert result.bf16 is not None

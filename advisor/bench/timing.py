@@ -13,6 +13,8 @@ Clock = Callable[[], float]
 """Returns seconds; only differences count."""
 MIN_REPEATS = 5
 """Fewer values have no middle half worth the name."""
+MOST_LOOPS = 1_000_000
+"""Calls one value is taken over at most, however short they are."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,10 @@ class Stopwatch:
         """Return the time of one call, seconds, each value over as many calls as it needs."""
         self.once(work)
         loops = 1
-        while (taken := self.once(work, loops)) < self.least_s:
+        while (taken := self.once(work, loops)) < self.least_s and loops < MOST_LOOPS:
             # At most tenfold a time: the first, shortest readings mislead.
             wanted = 1.1 * loops * self.least_s / taken
-            loops = int(min(max(wanted, loops + 1), 10 * loops))
+            loops = int(min(max(wanted, loops + 1), 10 * loops, MOST_LOOPS))
         return Sample(tuple(self.once(work, loops) / loops for _ in range(self.repeats)))
 
     def rates(self, work: Callable[[], object], amount: float) -> Sample:

@@ -170,8 +170,8 @@ def _overlay(
     """Fit the points of one deployment; only what can't be used, if that is all."""
     longest = replace(
         request,
-        isl_tokens=max(max(round(p.isl) + p.depth for p in points), 1),
-        osl_tokens=max(max(round(p.osl) for p in points), 1),
+        isl_tokens=max(1, *(round(p.isl) + p.depth for p in points)),
+        osl_tokens=max(1, *(round(p.osl) for p in points)),
     )
     setup = resolve(longest)
     layout, _, layout_defaults = place(setup, longest)

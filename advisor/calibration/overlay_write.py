@@ -6,6 +6,7 @@ strings, numbers and dates, one table deep, needs no library, and is read back b
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -71,7 +72,8 @@ def write_overlay(overlay: Overlay, path: Path) -> Path:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         msg = f"{path}: can't be written: {error.strerror or error}"
         raise UsageError(msg) from error
     return path

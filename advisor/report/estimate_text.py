@@ -134,7 +134,7 @@ def _cost_rows(r: EstimateResult, lang: str) -> list[str]:
 
 
 def _reasons(r: EstimateResult, lang: str) -> list[str]:
-    speed = r.best.requests_per_s
+    speed = r.asked.requests_per_s or r.best.requests_per_s
     assert speed is not None
     label = say(f"name_{speed.evidence}", lang)
     line = say("colon", lang).join((say("label_speed", lang), label, say(speed.because, lang)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from advisor.estimator.overlays import as_measured, overlays_of
 from advisor.estimator.placement import memory_plan
 from advisor.estimator.result import EstimateResult, Phase, Point
 from advisor.estimator.setup import Setup, resolve
@@ -190,7 +191,7 @@ def _formulas(setup: Setup, lang: str) -> list[str]:
 
 def explain_text(r: EstimateResult, lang: str = "en") -> str:
     """Render the working of an estimate: facts, memory, steps, load, money."""
-    setup = resolve(r.request)
+    setup = resolve(as_measured(r.request, overlays_of(r.request))[0])
     lines = [
         *_memory(r, setup, lang),
         *_formulas(setup, lang),
