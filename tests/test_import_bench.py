@@ -415,7 +415,7 @@ def test_held_out_errors_fall(tmp_path):
     for error in one.overlay.error:
         assert error.held_out == 2
         assert error.after < 0.02 < error.before
-        usual = width(error.metric, "calibrated", "gpu")
+        usual = width(error.metric, "calibrated", "gpu", "dense")
         assert 0.05 <= error.q80 < usual.q80
 
 
@@ -436,7 +436,7 @@ def test_few_configurations_hold_nothing_out_and_narrow_nothing(tmp_path):
     assert one.outcome.held_out == 0
     tpot = next(e for e in one.overlay.error if e.metric == "tpot")
     assert tpot.before is None
-    assert tpot.q80 == pytest.approx(width("tpot", "calibrated", "gpu").q80, abs=1e-4)
+    assert tpot.q80 == pytest.approx(width("tpot", "calibrated", "gpu", "dense").q80, abs=1e-4)
 
 
 def test_repeats_that_scatter_widen_the_range(tmp_path):
@@ -470,7 +470,7 @@ def test_only_what_was_measured_is_called_so(more, label, tmp_path):
     tpot = ask(path, **more).asked.tpot_s
     assert tpot.evidence == label
     if label != "measured":
-        usual = width("tpot", label, "gpu").q80
+        usual = width("tpot", label, "gpu", "dense").q80
         assert tpot.high80 / tpot.value >= 2.718281828**usual * (1 - 1e-9)
 
 

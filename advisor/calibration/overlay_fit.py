@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from advisor.calibration.overlay_points import Case, predict_case, residuals
 from advisor.catalogue.widths import width
+from advisor.estimator.setup import Setup
 from advisor.schema.engine import EngineCost
 from advisor.schema.overlay import Metric, MetricError
 
@@ -175,12 +176,12 @@ def judge(cases: Sequence[Case], base: EngineCost) -> Outcome:
     final = fit_cases(cases, base) if held else trial
     inside = corrected(residuals(cases, final.cost), final)
     repeat = repeat_spread(groups)
-    device_class = cases[0].setup.device.device_class
+    setup = cases[0].setup
     errors = []
     for metric in METRICS:
         if metric in inside:
             errors.append(
-                _error(metric, before.get(metric, []), after.get(metric, []), repeat, device_class)
+                _error(metric, before.get(metric, []), after.get(metric, []), repeat, setup)
             )
     return Outcome(final, tuple(errors), len(groups) - len(configurations(rest)), len(rest))
 
@@ -211,10 +212,10 @@ def _error(
     before: Sequence[float],
     after: Sequence[float],
     repeat: float,
-    device_class: str,
+    setup: Setup,
 ) -> MetricError:
     """Return a metric's errors; few residuals narrow the usual range only so far."""
-    usual = width(metric, "calibrated", device_class)
+    usual = width(metric, "calibrated", setup.device.device_class, setup.kind)
     rows = len(after)
 
     def blend(prior: float, share: float, floor: float) -> float:

@@ -69,8 +69,8 @@ class Applied:
         architecture.
     isl_tokens, osl_tokens
         Lengths asked for.
-    device_class
-        Of the device asked for.
+    device_class, kind
+        Of the device and the model asked for.
     fallback
         The setup's own label.
     stale
@@ -82,6 +82,7 @@ class Applied:
     isl_tokens: float
     osl_tokens: float
     device_class: str
+    kind: str
     fallback: Evidence
     stale: bool
 
@@ -144,7 +145,7 @@ class Applied:
         label: Evidence = "calibrated"
         if self.relation == "device" and self.fallback != "calibrated":
             label = "extrapolated"
-        row = width(metric, label, self.device_class)
+        row = width(metric, label, self.device_class, self.kind)
         left = (1.0 - self.share) * self.file.overlay.size(metric)
         return math.hypot(row.q80, left), math.hypot(row.q95, left), label
 

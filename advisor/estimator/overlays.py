@@ -147,6 +147,7 @@ def overlaid(
         float(request.isl_tokens),
         float(request.osl_tokens),
         setup.device.device_class,
+        setup.kind,
         setup.evidence,
         stale,
     )

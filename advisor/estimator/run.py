@@ -76,11 +76,7 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         See ``advisor/errors.py``: unknown names, missing facts, what doesn't fit, no point
         under the SLO, stale prices.
     """
-    files = overlays_of(request)
-    asked_for, measured_defaults = as_measured(request, files)
-    bare = resolve(asked_for)
-    layout, plan, layout_defaults = place(bare, asked_for)
-    setup = overlaid(bare, layout, request, files)
+    bare, setup, layout, plan, defaults = _placed(request)
     deployment = _deploy(setup, layout, plan, request)
     money = hourly_prices(
         setup.device, request.usd_per_hour, request.max_price_age_days, today or dt.date.today()
@@ -115,16 +111,22 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         asked=points[0],
         best=points[1],
         under_slo=request.slo_ttft_s is not None or request.slo_tpot_s is not None,
-        defaults=(
-            *setup.defaults,
-            *measured_defaults,
-            *layout_defaults,
-            *load_defaults,
-            *_defaults(request, site),
-        ),
+        defaults=(*defaults, *load_defaults, *_defaults(request, site)),
         warnings=_warnings(deployment, concurrency, power, money),
         data={**_data(money), **overlay_data(setup)},
     )
+
+
+def _placed(
+    request: EstimateRequest,
+) -> tuple[Setup, Setup, Layout, MemoryPlan, tuple[Text, ...]]:
+    """Return the setup without and with overlay, the layout, its memory and the defaults."""
+    files = overlays_of(request)
+    asked_for, measured = as_measured(request, files)
+    bare = resolve(asked_for)
+    layout, plan, chosen = place(bare, asked_for)
+    setup = overlaid(bare, layout, request, files)
+    return bare, setup, layout, plan, (*setup.defaults, *measured, *chosen)
 
 
 def _deploy(
