@@ -523,8 +523,8 @@ def test_local_before_the_first_measurement(home):
 @pytest.mark.parametrize("value", ["", "relative/path"])
 def test_a_relative_config_folder_is_ignored(monkeypatch, value):
     monkeypatch.setenv("XDG_CONFIG_HOME", value)
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert str(local_profile()) == "/home/someone/.config/advisor/local.toml"
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert str(local_profile()) == "/somewhere/.config/advisor/local.toml"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -102,7 +102,9 @@ def calibrate_serving(
         routing_evenness=current.routing_evenness,
         prior=current.prior,
         source=current.source,
-        era=tuple(_covered(fitted[era.id], fits.get(era.id), tpot.get(era.kind)) for era in current.era),
+        era=tuple(
+            _covered(fitted[era.id], fits.get(era.id), tpot.get(era.kind)) for era in current.era
+        ),
     )
     return ServingCalibration(file, fits, widths)
 
