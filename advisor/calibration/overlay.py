@@ -19,9 +19,9 @@ from advisor.calibration.overlay_names import (
     the_device,
 )
 from advisor.calibration.overlay_points import Case, case_of, steady_cost, usable
-from advisor.catalogue.data_version import data_version
+from advisor.catalogue.data_version import constants_version
 from advisor.errors import InvalidFileError
-from advisor.estimator.overlays import CONSTANTS, target_of
+from advisor.estimator.overlays import target_of
 from advisor.estimator.placement import place
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.setup import Setup, resolve
@@ -188,7 +188,7 @@ def _overlay(
         schema=1,
         id=f"{target.model}--{target.device}--{target.engine}--{where}{kind}",
         imported=today,
-        constants=data_version()[CONSTANTS],
+        constants=constants_version(),
         configurations=len(configurations(good)),
         points=len(good),
         source=source,

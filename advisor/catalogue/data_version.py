@@ -1,25 +1,54 @@
-"""Which data an answer stands on: a fingerprint of all fact files."""
+"""Which data an answer stands on: fingerprints of the fact files it used."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from advisor.catalogue.local_models import is_local, local_file
 from advisor.catalogue.paths import data_dir
 
-FOLDERS = ("hwprofiles", "hwprofiles/efficiency", "pricing", "models", "engines")
+SHARED_FOLDERS = ("hwprofiles/efficiency", "pricing", "engines")
+"""Folders whose files enter every answer together."""
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(paths: Iterable[Path]) -> str:
+    """Return the first 12 hex digits of the SHA-256 of files and their names."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.toml")):
-        digest.update(path.name.encode())
+    for path in paths:
+        digest.update(path.name.encode("utf-8", "surrogateescape"))
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 @cache
-def data_version() -> dict[str, str]:
-    """Return folder → first 12 hex digits of the SHA-256 of its fact files."""
-    return {folder.replace("/", "_"): _fingerprint(data_dir(folder)) for folder in FOLDERS}
+def _of_folder(folder: str) -> str:
+    return _fingerprint(sorted(data_dir(folder).glob("*.toml")))
+
+
+def constants_version() -> str:
+    """Return the fingerprint of all fitted constants."""
+    return _of_folder("hwprofiles/efficiency")
+
+
+def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str, str]:
+    """Return the fingerprints behind one answer.
+
+    Parameters
+    ----------
+    model, hw
+        Names as asked: a file of the user's own is fingerprinted itself.
+    model_id, device_id
+        Catalogue ids they stand for.
+    """
+    own_model = local_file(model) if is_local(model) else None
+    own_device = Path(hw) if hw.endswith(".toml") else None
+    device = own_device or data_dir("hwprofiles") / f"{device_id}.toml"
+    shared = {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
+    return {
+        "hwprofiles": _fingerprint([device] if device.is_file() else []),
+        "models": _fingerprint([own_model or data_dir("models") / f"{model_id}.toml"]),
+        **shared,
+    }

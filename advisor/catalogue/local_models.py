@@ -17,6 +17,12 @@ def is_local(name: str) -> bool:
     )
 
 
+def local_file(name: str) -> Path:
+    """Return the file a path stands for: of a folder, its ``config.json``."""
+    path = Path(name)
+    return path / "config.json" if path.is_dir() else path
+
+
 def get_any_model(name: str) -> tuple[Model, WeightFormat | None]:
     """Return a model of the catalogue or a file, and the file's own weight format.
 
@@ -29,9 +35,7 @@ def get_any_model(name: str) -> tuple[Model, WeightFormat | None]:
     """
     if not is_local(name):
         return get_model(name), None
-    path = Path(name)
-    if path.is_dir():
-        path = path / "config.json"
+    path = local_file(name)
     if not path.is_file():
         msg = f"{path}: no such file"
         raise InvalidFileError(msg)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from advisor.catalogue.data_version import data_version
+from advisor.catalogue.data_version import constants_version
 from advisor.catalogue.devices import get_device
 from advisor.catalogue.engines import get_engine, get_format
 from advisor.catalogue.local_models import get_any_model
@@ -24,8 +24,6 @@ from advisor.perf.steptime import StepTime
 from advisor.schema.fact import Evidence
 from advisor.schema.overlay import Metric, Target
 from advisor.schema.text import Text
-
-CONSTANTS = "hwprofiles_efficiency"
 
 
 class MeasuredSteps(StepModel):
@@ -140,7 +138,7 @@ def overlaid(
     if found is None:
         return replace(setup, warnings=(*setup.warnings, Text.of("warn_no_overlay")))
     file, relation = found
-    stale = file.overlay.constants != data_version()[CONSTANTS]
+    stale = file.overlay.constants != constants_version()
     applied = Applied(
         file,
         relation,

@@ -113,7 +113,7 @@ def estimate_point(request: EstimateRequest, today: dt.date | None = None) -> Es
         under_slo=request.slo_ttft_s is not None or request.slo_tpot_s is not None,
         defaults=(*defaults, *load_defaults, *_defaults(request, site)),
         warnings=_warnings(deployment, concurrency, power, money),
-        data={**_data(money), **overlay_data(setup)},
+        data={**_data(setup, request, money), **overlay_data(setup)},
     )
 
 
@@ -315,5 +315,6 @@ def _warnings(
     return tuple(found)
 
 
-def _data(money: HourlyPrices) -> dict[str, str]:
-    return {**data_version(), "rental_price_date": str(money.oldest or "")}
+def _data(setup: Setup, request: EstimateRequest, money: HourlyPrices) -> dict[str, str]:
+    used = data_version(request.model, setup.model.id, request.hw, setup.device.id)
+    return {**used, "rental_price_date": str(money.oldest or "")}
