@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from advisor.catalogue.devices import LOCAL, local_profile
 from advisor.catalogue.local_models import is_local, local_file
 from advisor.catalogue.paths import data_dir
 
@@ -45,6 +46,8 @@ def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str
     """
     own_model = local_file(model) if is_local(model) else None
     own_device = Path(hw) if hw.endswith(".toml") else None
+    if device_id == LOCAL:
+        own_device = local_profile()
     device = own_device or data_dir("hwprofiles") / f"{device_id}.toml"
     shared = {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
     return {
