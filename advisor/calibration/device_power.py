@@ -22,6 +22,7 @@ from advisor.calibration.device_predict import Case, choose_constants, step_mode
 from advisor.calibration.device_rows import DeviceRow
 from advisor.calibration.device_write import publications, quantiles
 from advisor.calibration.kernel_tables import optional_module
+from advisor.catalogue.devices import bandwidth_of
 from advisor.errors import AdvisorError, MissingDataError
 from advisor.perf.step import Batch
 from advisor.schema.efficiency import PowerCurve, PowerFile, PowerFit
@@ -100,7 +101,7 @@ def _point(case: Case, seconds: float) -> PowerPoint:
         device=device.id,
         architecture=device.architecture,
         group=row.group,
-        mbu=float(step.moved_bytes) / seconds / device.memory.bytes_per_s.value,
+        mbu=float(step.moved_bytes) / seconds / bandwidth_of(device),
         mfu=float(step.flops) / seconds / peak,
         share=watts / device.power.tdp_w.value,
     )

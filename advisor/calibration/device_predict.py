@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 
 from advisor.calibration.device_formats import formats_of
 from advisor.calibration.device_rows import SHORT_CONTEXT_TOKENS, DeviceRow, Unit
-from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device, read_efficiency
+from advisor.catalogue.devices import (
+    FamilyChoice,
+    bandwidth_of,
+    efficiency_for,
+    get_device,
+    read_efficiency,
+)
 from advisor.catalogue.engine_costs import engine_cost_file, era_of_version
 from advisor.catalogue.engines import engine_ids, read_engine
 from advisor.catalogue.models import get_model
@@ -193,7 +199,7 @@ def chip_of(case: Case, constants: Efficiency) -> Chip:
     return Chip(
         name=case.device.name,
         peaks=peaks,
-        bytes_per_s=case.device.memory.bytes_per_s.value,
+        bytes_per_s=bandwidth_of(case.device),
         link_bytes_per_s=lane.value if lane else None,
         efficiency=constants,
         cores=case.cores if cpu else 0,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from advisor.calibration.kernel_models import Datasheet
+from advisor.catalogue.devices import bandwidth_of
 from advisor.errors import MissingDataError
 from advisor.schema.device import Device
 
@@ -79,4 +80,4 @@ def datasheet(device: Device) -> Datasheet:
         msg = f"{device.id} publishes no bf16 peak to measure kernels against"
         raise MissingDataError(msg)
     lane = link.bytes_per_s_per_direction or link.pcie_bytes_per_s_per_direction
-    return Datasheet(rates, device.memory.bytes_per_s.value, lane.value if lane else None)
+    return Datasheet(rates, bandwidth_of(device), lane.value if lane else None)

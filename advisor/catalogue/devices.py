@@ -157,6 +157,24 @@ def power_for(device: Device, engine_id: str) -> PowerChoice | None:
     return None
 
 
+def bandwidth_of(device: Device) -> float:
+    """Return a device's memory bandwidth, bytes per second.
+
+    Raises
+    ------
+    MissingDataError
+        If none is published.
+    """
+    fact = device.memory.bytes_per_s
+    if fact is None:
+        msg = (
+            f"{device.name}: no memory bandwidth is published, so no speed can be estimated; "
+            f"give a profile of your own with --hw FILE.toml"
+        )
+        raise MissingDataError(msg)
+    return fact.value
+
+
 def efficiency_ids() -> tuple[str, ...]:
     """Return the ids of all sets of constants that a family row names, sorted."""
     return tuple(sorted({row.constants for row in _families().family}))

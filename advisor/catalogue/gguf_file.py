@@ -28,8 +28,14 @@ _MATRIX = re.compile(
     r"|ffn_(gate|up|down|gate_up)(\.\d+|_exps|_shexp)?|ffn_gate_inp)\.weight$"
     r"|^ssm_"  # a linear layer's own formula counts its small vectors too
 )
-_GEMM = {"bf16": "F16 BF16 F32", "q8_0": "Q8_", "q6_k": "Q6_", "q5_k": "Q5_", "mxfp4": "MXFP4"}
-_GEMM |= {"q4_0": "Q4_0 Q4_1", "q4_k": "Q4_K IQ4_", "q3_k": "Q3_ IQ3_", "q2_k": "Q2_ IQ2_ IQ1_ TQ"}
+_GEMM = {"bf16": "F16 BF16 F32", "q8_0": "Q8_", "q6_k": "Q6_", "q5_k": "Q5_K", "mxfp4": "MXFP4"}
+# Types of 32-weight blocks share their integer kernels, whatever their bits.
+_GEMM |= {
+    "q4_0": "Q4_0 Q4_1 Q5_0 Q5_1",
+    "q4_k": "Q4_K IQ4_",
+    "q3_k": "Q3_ IQ3_",
+    "q2_k": "Q2_ IQ2_ IQ1_ TQ",
+}
 
 
 def _window(f: GgufHeader, layer: int) -> int | None:

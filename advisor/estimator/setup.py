@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from advisor.catalogue.devices import FamilyChoice, efficiency_for, get_device
+from advisor.catalogue.devices import LOCAL, FamilyChoice, bandwidth_of, efficiency_for, get_device
 from advisor.catalogue.engine_costs import engine_cost_file, era_of_engine
 from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
 from advisor.catalogue.local_models import get_any_model, is_local
+from advisor.catalogue.names import normalise
 from advisor.catalogue.overlay import Applied
 from advisor.errors import InfeasibleError, MissingDataError, UsageError
 from advisor.estimator.request import EstimateRequest
@@ -202,11 +203,10 @@ def _cost(engine: Engine, shape: Shape) -> EngineCost:
 
 def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
     constants = family.efficiency
-    memory = device.memory.bytes_per_s
     return Chip(
         name=device.name,
         peaks=peaks_of(device, constants.fallback_flops_per_s),
-        bytes_per_s=memory.value,
+        bytes_per_s=bandwidth_of(device),
         link_bytes_per_s=_link(device),
         efficiency=constants,
         cores=device.cores.count if device.cores else 0,
@@ -316,7 +316,8 @@ def resolve(request: EstimateRequest) -> Setup:
         As the catalogue or the device demands.
     """
     # A file may change between two calls; a catalogue entry may not.
-    local = is_local(request.model) or request.hw.endswith(".toml")
+    own_device = request.hw.endswith(".toml") or normalise(request.hw) == LOCAL
+    local = is_local(request.model) or own_device
     return (_resolve.__wrapped__ if local else _resolve)(
         request.model,
         request.hw,

@@ -41,10 +41,11 @@ class Memory(Record, frozen=True):
     """Memory the model lives in.
 
     ``physical_bytes`` is what the driver or operating system reports as total;
-    ``nominal_bytes`` is the marketing figure.
+    ``nominal_bytes`` is the marketing figure. Without a published ``bytes_per_s`` no speed can
+    be estimated.
     """
 
-    bytes_per_s: Fact
+    bytes_per_s: Fact | None = None
     kind: str = ""
     nominal_bytes: Fact | None = None
     physical_bytes: Fact | None = None
