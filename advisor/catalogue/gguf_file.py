@@ -36,11 +36,6 @@ _GEMM |= {
     "q3_k": "Q3_ IQ3_",
     "q2_k": "Q2_ IQ2_ IQ1_ TQ",
 }
-    "q4_0": "Q4_0 Q4_1 Q5_0 Q5_1",
-    "q4_k": "Q4_K IQ4_",
-    "q3_k": "Q3_ IQ3_",
-    "q2_k": "Q2_ IQ2_ IQ1_ TQ",
-}
 
 
 def _window(f: GgufHeader, layer: int) -> int | None:
