@@ -60,7 +60,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option is how typer reads a co
         str | None, _option("Country of the electricity: chn, usa ...", LIMITS, "--site")
     ] = None,
     max_price_age: Annotated[
-        int | None, _option("Refuse rents older than so many days.", LIMITS, "--max-price-age")
+        int | None, _option("Refuse prices older than so many days.", LIMITS, "--max-price-age")
     ] = None,
     overlay: Annotated[
         str | None,

@@ -17,6 +17,8 @@ from advisor.schema.fact import Fact
 from advisor.schema.price import Purchase, Rental
 from advisor.schema.text import Text
 
+PURCHASE_DAYS = 365
+"""Older purchase prices are answered with a warning."""
 RECENT_DAYS = 120
 """Quotes within this many days of the newest one count as the same market."""
 NORMAL_80 = 1.2816
@@ -131,11 +133,13 @@ def owned_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | Non
     return estimate(value, spread, "estimated", because), row.date
 
 
+Dated = tuple[Estimate, dt.date]
+
+
 @lru_cache(maxsize=512)
-def _catalogue_prices(device_id: str) -> tuple[Estimate | None, Estimate | None, dt.date | None]:
+def _catalogue_prices(device_id: str) -> tuple[Dated | None, Dated | None]:
     rent = rented_per_hour(prices.rentals(device_id))
-    own = owned_per_hour(prices.purchases(device_id))
-    return (rent[0] if rent else None, own[0] if own else None, rent[1] if rent else None)
+    return rent, owned_per_hour(prices.purchases(device_id))
 
 
 def hourly_prices(
@@ -148,30 +152,44 @@ def hourly_prices(
     usd_per_hour
         The user's own rent, instead of quotes.
     max_age_days
-        Oldest rental price accepted; None: warn past the usual limit only.
+        Oldest price accepted for the answer's first figure: the rent, or the purchase price
+        where no rent is known. None: warn past the usual limits only.
     today
         Day the age counts from.
 
     Raises
     ------
     StalePriceError
-        If the newest rental price is older than ``max_age_days``.
+        If that price is older than ``max_age_days``.
     """
-    rent, own, date = _catalogue_prices(device.id)
-    warnings: list[Text] = []
+    quoted, bought = _catalogue_prices(device.id)
+    own = bought[0] if bought else None
+    warnings = []
+    if bought and (today - bought[1]).days > PURCHASE_DAYS:
+        days = (today - bought[1]).days
+        warnings.append(Text.of("warn_old_purchase", device=device.name, days=days))
     if usd_per_hour is not None:
-        return HourlyPrices(given_rent(usd_per_hour), own, None, ())
-    if date is not None:
-        age = (today - date).days
-        if max_age_days is not None and age > max_age_days:
-            msg = (
-                f"the newest rental price of {device.name} is {age} days old ({date}), above "
-                f"--max-price-age {max_age_days}; give --usd-per-hour or a higher limit"
-            )
-            raise StalePriceError(msg)
-        if age > RECENT_DAYS:
-            warnings.append(Text.of("warn_old_price", device=device.name, days=age))
+        return HourlyPrices(given_rent(usd_per_hour), own, None, tuple(warnings))
+    first = quoted or bought
+    if first is not None and max_age_days is not None:
+        _check_age(device, first[1], "rental" if quoted else "purchase", max_age_days, today)
+    if quoted is None:
+        return HourlyPrices(None, own, None, tuple(warnings))
+    rent, date = quoted
+    if (today - date).days > RECENT_DAYS:
+        old = Text.of("warn_old_price", device=device.name, days=(today - date).days)
+        warnings.append(old)
     return HourlyPrices(rent, own, date, tuple(warnings))
+
+
+def _check_age(device: Device, date: dt.date, kind: str, limit_days: int, today: dt.date) -> None:
+    age = (today - date).days
+    if age > limit_days:
+        msg = (
+            f"the newest {kind} price of {device.name} is {age} days old ({date}), above "
+            f"--max-price-age {limit_days}; give --usd-per-hour or a higher limit"
+        )
+        raise StalePriceError(msg)
 
 
 def electricity_per_hour(device_w: float, site: str) -> float:

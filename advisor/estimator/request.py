@@ -41,7 +41,7 @@ class EstimateRequest:
     overlay
         File or folder of measured overlays (``advisor import-bench``).
     max_price_age_days
-        Refuse to answer from rental prices older than this.
+        Refuse to answer from a price (rent, else purchase) older than this.
 
     Raises
     ------

@@ -166,7 +166,7 @@ def _notes(r: EstimateResult, lang: str, room: int) -> list[str]:
         lines += wrap(note, COLUMNS, "  ")[:1]
     if len(shown) < len(notes) and left > 0:
         lines.append(say(Text.of("text_more_warnings", count=len(notes) - len(shown)), lang))
-    return [*lines, *assumed_lines, words(lang)["label_more"]][:room]
+    return [*[*lines, *assumed_lines][: room - 1], words(lang)["label_more"]]
 
 
 def estimate_text(r: EstimateResult, lang: str = "en") -> str:
