@@ -33,7 +33,7 @@ T = TypeVar("T")
 SOURCE = Source(
     id="kernel-tables",
     title="aiconfigurator-core 0.12.0 (PyPI, Apache-2.0) kernel tables",
-    url="https://pypi.org/project/aiconfigurator-core/0.12.0/",
+    url="pkg:pypi/aiconfigurator-core@0.12.0",
     accessed=dt.date(2026, 11, 23),
 )
 ELEMENTWISE = Elementwise(

@@ -86,7 +86,7 @@ class Source(Record, frozen=True):
     title
         What it is, with version or page.
     url
-        Address, if it has one.
+        Web address, or package URL (``pkg:pypi/name@version``), if it has one.
     date
         Date of publication, if known.
     accessed
