@@ -29,6 +29,16 @@ def _of_folder(folder: str) -> str:
     return _fingerprint(sorted(data_dir(folder).glob("*.toml")))
 
 
+@cache
+def _of_file(folder: str, name: str) -> str:
+    """Return the fingerprint of one catalogue file, which is read once, like the record in it."""
+    return _of_path(data_dir(folder) / f"{name}.toml")
+
+
+def _of_path(path: Path) -> str:
+    return _fingerprint([path] if path.is_file() else [])
+
+
 def constants_version() -> str:
     """Return the fingerprint of all fitted constants."""
     return _of_folder("hwprofiles/efficiency")
@@ -48,10 +58,9 @@ def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str
     own_device = Path(hw) if hw.endswith(".toml") else None
     if device_id == LOCAL:
         own_device = local_profile()
-    device = own_device or data_dir("hwprofiles") / f"{device_id}.toml"
     shared = {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
     return {
-        "hwprofiles": _fingerprint([device] if device.is_file() else []),
-        "models": _fingerprint([own_model or data_dir("models") / f"{model_id}.toml"]),
+        "hwprofiles": _of_path(own_device) if own_device else _of_file("hwprofiles", device_id),
+        "models": _of_path(own_model) if own_model else _of_file("models", model_id),
         **shared,
     }
