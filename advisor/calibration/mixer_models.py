@@ -6,6 +6,8 @@ factor each, fitted with everything else as found for the usual condition.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 
@@ -65,14 +67,14 @@ def _latent_s(constants: LatentAttention, inputs: tuple[Array, ...], kv_bits: fl
 def latent_kernels() -> list[Kernel[LatentAttention]]:
     """Return the latent-decode model with each sharpness of the corner."""
 
-    def kernel(sharpness: int) -> Kernel[LatentAttention]:
+    def kernel(sharpness: Literal[2, 4]) -> Kernel[LatentAttention]:
         def build(free: Array) -> LatentAttention:
             memory, compute, launch = (float(number) for number in free)
             return LatentAttention(
                 memory_share=memory,
                 compute_share=compute,
                 launch_s=launch,
-                sharpness=4 if sharpness == 4 else 2,
+                sharpness=sharpness,
             )
 
         bounds: tuple[Free, Free, Free] = ((0.05, 0.02, 1e-6), (0.7, 0.5, 1e-5), (1.2, 1.2, 1e-4))

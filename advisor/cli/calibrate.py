@@ -15,15 +15,21 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _root() -> None:
-    """Keep commands named, however few there are."""
-
-
+_OUT = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
+]
 _DATE = Annotated[
     dt.datetime | None,
     typer.Option(formats=["%Y-%m-%d"], help="Date the files carry; default: today."),
 ]
+
+
+def _target(out: Path | None, date: dt.datetime | None) -> tuple[Path, dt.date]:
+    """Return the folder to write and the date the files carry."""
+    from advisor.catalogue.paths import data_dir
+
+    return out or data_dir("hwprofiles/efficiency"), date.date() if date else dt.date.today()
 
 
 @app.command("kernels")
@@ -34,20 +40,15 @@ def kernels(
             exists=True, file_okay=False, help="Folder of tables; default: the installed wheel's."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
-    ] = None,
+    out: _OUT = None,
     family: Annotated[str | None, typer.Option(help="One family; default: all.")] = None,
     date: _DATE = None,
 ) -> None:
     """Fit GPU families to kernel microbenchmarks (needs the extra ``kernels``)."""
     from advisor.calibration.kernel_tables import KernelTables
     from advisor.calibration.write import refit
-    from advisor.catalogue.paths import data_dir
 
-    folder = out or data_dir("hwprofiles/efficiency")
-    fitted = date.date() if date else dt.date.today()
+    folder, fitted = _target(out, date)
     written: list[str] = []
     try:
         for path, report in refit(KernelTables(tables), folder, fitted, family):
@@ -62,18 +63,13 @@ def kernels(
 @app.command("serving")
 def serving(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV of serving runs.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
-    ] = None,
+    out: _OUT = None,
     date: _DATE = None,
 ) -> None:
     """Fit engine costs to serving runs, and the ranges to what left-out groups show."""
     from advisor.calibration.serving_run import calibrate_serving, write_serving
-    from advisor.catalogue.paths import data_dir
 
-    folder = out or data_dir("hwprofiles/efficiency")
-    fitted = date.date() if date else dt.date.today()
+    folder, fitted = _target(out, date)
     found = calibrate_serving(file, fitted, lambda line: typer.echo(line, err=True))
     for path in write_serving(found, folder):
         typer.echo(str(path))
@@ -84,10 +80,7 @@ def devices(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="CSV of device benchmarks.")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="Folder to write; default: hwprofiles/efficiency."),
-    ] = None,
+    out: _OUT = None,
     only: Annotated[str | None, typer.Option(help="One class; default: all.")] = None,
     date: _DATE = None,
 ) -> None:
@@ -96,10 +89,8 @@ def devices(
     from advisor.calibration.device_predict import resolve_cases
     from advisor.calibration.device_rows import read_rows
     from advisor.calibration.device_write import fit_all
-    from advisor.catalogue.paths import data_dir
 
-    folder = out or data_dir("hwprofiles/efficiency")
-    fitted = date.date() if date else dt.date.today()
+    folder, fitted = _target(out, date)
     for fit in fit_all(file, folder, fitted, lambda spec: only in (None, spec.id)):
         typer.echo(str(folder / f"{fit.spec.id}.toml"))
     if only is None:
