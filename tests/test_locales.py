@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 import string
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -101,6 +102,13 @@ def _keys(node: ast.expr) -> set[str]:
 def test_the_package_says_something():
     assert len(messages()) > 20
     assert len(plain_keys()) > 20
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_key_stands_in_two_files(lang):
+    folder = PACKAGE / "report" / "locales" / lang
+    keys = [k for p in folder.glob("*.toml") for k in tomllib.loads(p.read_text("utf-8"))]
+    assert len(keys) == len(set(keys))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

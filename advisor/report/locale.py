@@ -1,4 +1,4 @@
-"""Words: one TOML a language, the same keys in each."""
+"""Words: one folder a language, one TOML an area, the same keys in each language."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ def words(lang: str) -> dict[str, str]:
     Raises
     ------
     UsageError
-        For a language without a file.
+        For a language without a folder.
     """
     if lang not in LANGUAGES:
         msg = f"no language {lang!r}; known: {', '.join(LANGUAGES)}"
         raise UsageError(msg, suggestions=LANGUAGES)
-    return tomllib.loads((_FOLDER / f"{lang}.toml").read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    for path in sorted((_FOLDER / lang).glob("*.toml")):
+        found |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def say(text: Text | str, lang: str) -> str:

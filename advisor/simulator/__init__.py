@@ -1,0 +1,1 @@
+"""Replaying traffic on a fleet: clients, router, replicas, devices and APIs."""

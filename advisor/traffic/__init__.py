@@ -1,0 +1,1 @@
+"""Arrivals and lengths: traces, generators, presets."""
