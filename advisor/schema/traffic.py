@@ -87,7 +87,7 @@ class Requests:
         if len(self) and min(self.input_tokens.min(), self.output_tokens.min()) < 1:
             _refuse("input_tokens and output_tokens must be at least 1")
         if len(self) and not (
-            0 <= self.class_index.min() and self.class_index.max() < len(self.class_names)
+            self.class_index.min() >= 0 and self.class_index.max() < len(self.class_names)
         ):
             _refuse(f"class_index must be within the {len(self.class_names)} class names")
         if len(self.parent) and (self.parent >= np.arange(len(self))).any():
