@@ -75,13 +75,26 @@ def tokens_needed() -> Finding:
         sources = tuple(dict.fromkeys((title, other)))
         tokens = (one.tokens.value, two.tokens.value)
         each = (tokens[0] / one.parameters.value, tokens[1] / two.parameters.value)
-        names = {"small": one.name, "large": two.name}
         checks += [
-            Check(Text.of("check_tokens", **names), Number.of(tokens[0] / tokens[1]), "<", 1.0,
-                  "measured", sources, tokens),
-            Check(Text.of("check_tokens_each", **names), Number.of(each[0] / each[1]), "<", 1.0,
-                  "measured", sources, each),
-        ]  # fmt: skip
+            Check(
+                Text.of("check_tokens", small=one.name, large=two.name),
+                Number.of(tokens[0] / tokens[1]),
+                "<",
+                1.0,
+                "measured",
+                sources,
+                tokens,
+            ),
+            Check(
+                Text.of("check_tokens_each", small=one.name, large=two.name),
+                Number.of(each[0] / each[1]),
+                "<",
+                1.0,
+                "measured",
+                sources,
+                each,
+            ),
+        ]
     small_run, large_run = published_run(FAMILIES[0][0])[0], published_run(FAMILIES[0][1])[0]
     headline = Text.of(
         "claim_tokens",
