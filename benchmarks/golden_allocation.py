@@ -22,7 +22,7 @@ GAP = 1e-9
 
 
 def throughput(gpu: dict[str, Any], row: int, column: int) -> float:
-    """Requests per second of one GPU on one bucket; 0 where the case gives none."""
+    """Return the requests per second of one GPU on one bucket; 0 where the case gives none."""
     rows = gpu.get("tputs") or []
     if row >= len(rows) or not rows[row] or column >= len(rows[row]):
         return 0.0

@@ -213,7 +213,7 @@ def _capacity_rows(problem: MixProblem, x: Columns, b: _Builder) -> None:
 
 
 def _charge_rows(problem: MixProblem, x: Columns, b: _Builder) -> None:
-    """An option with a charge serves nothing unless the charge is paid."""
+    """Let an option with a charge serve nothing unless the charge is paid."""
     pairs = list(zip(problem.charge_option, problem.charge_index, strict=True))
     for row, (option, charge) in enumerate(pairs):
         at = np.nonzero(x.option == option)[0]
@@ -319,7 +319,7 @@ def solve(
         return _nothing("time-limit" if found.status == 1 else "infeasible")
     values = np.maximum(np.asarray(found.x, dtype=float), 0.0)
     values[x.fixed_at :] = np.round(values[x.fixed_at :])
-    done = "optimal" if found.status == 0 else "time-limit"
+    done: Status = "optimal" if found.status == 0 else "time-limit"
     reached = float(found.mip_gap) if found.mip_gap is not None else 0.0
     return _unpack(small, x, values, index, float(cost @ values), done, reached)
 
@@ -327,7 +327,7 @@ def solve(
 def _servable(problem: MixProblem) -> bool:
     """Tell whether every class with demand has an option at all."""
     wanted = problem.demand_per_s.any(axis=1)
-    return bool(problem.allowed.any(axis=0)[wanted].all())
+    return bool(np.all(problem.allowed[:, wanted].any(axis=0)))
 
 
 def _nothing(status: Status) -> MixSolution:
