@@ -68,6 +68,8 @@ class Quality(Record, frozen=True):
         The user's own evaluation, relative to the scenario file; goes before published scores.
     variant
         Which published variant counts.
+    four_bit_loss_points
+        What weights below 8 bits cost in points, where the score is of the full weights.
     spread_points
         Half-width of the 80 % range of a published score, in points, where the number of
         questions isn't known.
@@ -79,6 +81,7 @@ class Quality(Record, frozen=True):
     assumed: tuple[AssumedScore, ...] = msgspec.field(default=(), name="assume_score")
     evaluation_csv: Name | None = None
     variant: Literal["instruct", "thinking", "base"] = "instruct"
+    four_bit_loss_points: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0
     spread_points: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0
 
 
@@ -147,6 +150,8 @@ class Use(Record, frozen=True):
         Open-weight models considered.
     licences
         Licences accepted.
+    regions
+        Regions whose rental quotes count.
     rent, buy
         Devices that may be rented or bought.
     engines, precisions
@@ -154,7 +159,8 @@ class Use(Record, frozen=True):
     max_devices_per_replica
         Largest replica tried.
     autoscale
-        Rented replicas may come and go with the hours; they are then paid by the hour.
+        Rented replicas may come and go with the hours; they are then paid by the hour,
+        and ``autoscale_overhead`` of it on top: replicas that start, and stop late.
     apis, on_device
         ``[[use.api]]`` and ``[[use.on_device]]``.
     """
@@ -162,12 +168,14 @@ class Use(Record, frozen=True):
     models: AnyOf = "any"
     exclude_models: Names = ()
     licences: AnyOf = "any"
+    regions: AnyOf = "any"
     rent: AnyOf = "any"
     buy: AnyOf = ()
     engines: Names = ("vllm",)
     precisions: AnyOf = "any"
     max_devices_per_replica: Count = 16
     autoscale: bool = True
+    autoscale_overhead: Share = 0.1
     apis: tuple[ApiOffer, ...] = msgspec.field(default=(), name="api")
     on_device: tuple[OnDevice, ...] = ()
 
