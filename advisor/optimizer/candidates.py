@@ -1,0 +1,266 @@
+"""Deployments worth the solver's time: model x device x engine x format x replica size.
+
+Every combination is bounded first (:mod:`advisor.optimizer.bounds`), then the promising ones
+are evaluated with the step model, cheapest bound first; a combination is skipped once another
+of the same size class, at least as good in every class of requests, is known to cost less than
+its bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from advisor.errors import AdvisorError
+from advisor.estimator.placement import memory_plan
+from advisor.estimator.request import EstimateRequest
+from advisor.estimator.setup import Setup, resolve, step_model
+from advisor.optimizer.bounds import Bounds, Variant, bounds_of, variants_of
+from advisor.optimizer.capacity import Asked, Capacity, asked_of, capacity_of, mean_context
+from advisor.optimizer.demand import Demand
+from advisor.optimizer.hardware import Hardware
+from advisor.optimizer.models import ModelChoice
+from advisor.optimizer.problem import Floats
+from advisor.perf.layout import Layout, check_layout
+from advisor.perf.load import Profile
+from advisor.perf.step import StepModel
+from advisor.schema.engine import EngineCost
+from advisor.schema.question import Use
+
+PER_MODEL = 3
+"""Deployments kept of each model and device offer."""
+MOST_EVALUATED = 420
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One deployment and what one replica of it does.
+
+    Parameters
+    ----------
+    per_s
+        ``(C,)`` requests per second within the limits, 0 where it can't serve the class.
+    score
+        ``(C,)`` expected share right, NaN where unknown.
+    """
+
+    model: ModelChoice
+    hardware: Hardware
+    setup: Setup
+    layout: Layout
+    capacity: Capacity
+    score: Floats
+    step: StepModel
+    profile: Profile
+
+    @property
+    def devices(self) -> int:
+        """Devices of one replica."""
+        return self.layout.devices_per_replica
+
+    @property
+    def usd_per_replica_hour(self) -> float:
+        """Price of a replica-hour at its cheapest offer, electricity apart."""
+        return self.hardware.offers[0].usd_per_device_hour.value * self.devices
+
+    @property
+    def name(self) -> str:
+        """Model @ devices x device, format."""
+        count = f"{self.devices}x " if self.devices > 1 else ""
+        return f"{self.model.name} @ {count}{self.setup.device.name} ({self.setup.weights.id})"
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateList:
+    """Deployments kept, and how many were looked at."""
+
+    kept: tuple[Candidate, ...]
+    combinations: int
+    possible: int
+    evaluated: int
+    engines: int
+    formats: int
+
+
+def layout_for(setup_node: int, size: int) -> Layout:
+    """Split a replica over ``size`` devices: tensor parallel in a node, stages across nodes."""
+    tp = min(size, max(setup_node, 1))
+    return Layout(tp=tp, pp=max(size // tp, 1))
+
+
+def profile_of(setup: Setup) -> Profile:
+    """Return the scheduler's limits of a setup; lengths and batch are filled in by class."""
+    cost: EngineCost = setup.cost
+    extra = setup.family.efficiency.first_token_s or 0.0
+    if extra:
+        import msgspec
+
+        cost = msgspec.structs.replace(cost, per_request_s=cost.per_request_s + extra)
+    scheduler = setup.engine.scheduler
+    return Profile(
+        isl_tokens=1.0,
+        osl_tokens=1.0,
+        max_step_tokens=cost.step_tokens or scheduler.max_step_tokens.value,
+        max_sequences=scheduler.max_sequences.value,
+        prefill_alone=scheduler.prefill_alone,
+        cost=cost,
+    )
+
+
+def sequences_of(setup: Setup, layout: Layout, asked: Asked, limit: int | None = None) -> Floats:
+    """``(C,)`` sequences of each class that fit in one replica's memory."""
+    found = []
+    for context in mean_context(asked):
+        plan = memory_plan(setup, layout, float(math.ceil(context)))
+        count = plan.sequences if plan.fits else 0
+        found.append(min(count, limit) if limit else count)
+    return np.array(found, dtype=float)
+
+
+def evaluate(
+    variant: Variant, hardware: Hardware, size: int, asked: Asked, four_bit_loss: float
+) -> Candidate | None:
+    """Return what a replica does, None if it doesn't fit or keeps no class's limits."""
+    request = EstimateRequest(
+        model=variant.model.model.id,
+        hw=hardware.device.id,
+        engine=variant.engine.id,
+        precision=variant.weights.id,
+    )
+    try:
+        setup = resolve(request)
+        layout = layout_for(hardware.device.link.devices_per_node, size)
+        check_layout(setup.shape, layout, setup.model.name)
+        sequences = sequences_of(setup, layout, asked)
+        if not (sequences >= 1).any():
+            return None
+        model = step_model(setup, layout)
+        profile = profile_of(setup)
+        capacity = capacity_of(model, profile, asked, sequences)
+    except AdvisorError:
+        return None
+    score = variant.model.values
+    if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
+        score = np.clip(score - four_bit_loss, 0.0, 1.0)
+    context = setup.model.max_context_tokens
+    longest = asked.isl[:, 0] + asked.osl[:, 0]
+    fits = np.ones(len(longest), dtype=bool) if context is None else longest <= context
+    known = np.isfinite(score) | np.array([s is None for s in variant.model.scores])
+    served = np.where(fits & known, capacity.per_s, 0.0)
+    if not (served > 0).any():
+        return None
+    capacity = replace(capacity, per_s=served)
+    return Candidate(variant.model, hardware, setup, layout, capacity, score, model, profile)
+
+
+def candidates_of(
+    models: Sequence[ModelChoice],
+    hardware: Sequence[Hardware],
+    demand: Demand,
+    use: Use,
+    four_bit_loss: float,
+    slo_factor: float = 1.0,
+) -> CandidateList:
+    """Enumerate, bound, evaluate, prune.
+
+    Parameters
+    ----------
+    models, hardware, demand, use
+        The question's.
+    four_bit_loss
+        Share of 1 that weights below 8 bits cost.
+    slo_factor
+        Multiplies every latency limit.
+    """
+    asked = asked_of(demand.classes, slo_factor)
+    variants = variants_of(models, use.engines, use.precisions)
+    bounds = bounds_of(variants, hardware, asked, use.max_devices_per_replica)
+    hours = np.array([h.offers[0].usd_per_device_hour.value for h in hardware])
+    rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
+    least = _least_usd(bounds, hours, rate)
+    order = np.argsort(least, axis=None, kind="stable")
+    order = order[np.isfinite(least.reshape(-1)[order])]
+    kept, evaluated = _search(bounds, hardware, least, order, asked, rate, four_bit_loss)
+    return CandidateList(
+        kept=tuple(kept),
+        combinations=int(least.size),
+        possible=len(order),
+        evaluated=evaluated,
+        engines=len({v.engine.id for v in variants}),
+        formats=len({v.weights.id for v in variants}),
+    )
+
+
+def _least_usd(bounds: Bounds, hours: Floats, rate: Floats) -> Floats:
+    """Hourly cost of serving all classes alone at least, ``(V, D, S)``; infinite: impossible."""
+    replicas = np.maximum((bounds.request_s * rate).sum(axis=-1), 1.0)
+    # An owned device at no price still ranks by the devices it takes.
+    price = np.maximum(hours, 1e-6)[None, :, None] * np.array(bounds.sizes, dtype=float)
+    return np.where(bounds.possible, replicas * price, np.inf)
+
+
+def _search(
+    bounds: Bounds,
+    hardware: Sequence[Hardware],
+    least: Floats,
+    order: np.ndarray,
+    asked: Asked,
+    rate: Floats,
+    four_bit_loss: float,
+) -> tuple[list[Candidate], int]:
+    kept: list[Candidate] = []
+    front = _Front(rate)
+    per: dict[tuple[str, str], int] = {}
+    evaluated = 0
+    for flat in order:
+        v, d, s = np.unravel_index(flat, least.shape)
+        variant, device = bounds.variants[v], hardware[d]
+        key = (variant.model.id, device.device.id)
+        bound = float(least[v, d, s])
+        if per.get(key, 0) >= PER_MODEL or front.beaten(variant.model, device, bound):
+            continue
+        if evaluated >= MOST_EVALUATED:
+            break
+        evaluated += 1
+        found = evaluate(variant, device, bounds.sizes[s], asked, four_bit_loss)
+        if found is not None:
+            per[key] = per.get(key, 0) + 1
+            kept.append(found)
+            front.add(found)
+    return kept, evaluated
+
+
+class _Front:
+    """Real costs found so far, by size class and kind of offer."""
+
+    def __init__(self, rate: Floats) -> None:
+        self._rate = rate
+        self._known: dict[tuple[str, str], list[tuple[Floats, float]]] = {}
+
+    def _keys(self, model: ModelChoice, hardware: Hardware) -> list[tuple[str, str]]:
+        # Owned devices and each device of a limited kind are choices of their own.
+        scarce = [o for o in hardware.offers if o.terms != "rented"]
+        return [(model.size, hardware.device.id if scarce else "rented")]
+
+    def beaten(self, model: ModelChoice, hardware: Hardware, bound: float) -> bool:
+        """Tell whether something at least as good is known to cost no more than a bound."""
+        values = np.nan_to_num(model.values, nan=-1.0)
+        for key in self._keys(model, hardware):
+            for score, usd in self._known.get(key, ()):
+                if usd <= bound and (score >= values).all():
+                    return True
+        return False
+
+    def add(self, found: Candidate) -> None:
+        """Note a deployment that serves every class, and what it costs at the mean rate."""
+        per_s = found.capacity.per_s
+        if not (per_s > 0).all():
+            return
+        replicas = max(float((self._rate / per_s).sum()), 1.0)
+        usd = replicas * max(found.usd_per_replica_hour, 1e-6 * found.devices)
+        for key in self._keys(found.model, found.hardware):
+            known = np.nan_to_num(found.score, nan=-1.0)
+            self._known.setdefault(key, []).append((known, usd))
