@@ -33,6 +33,8 @@ from advisor.schema.question import Use
 PER_MODEL = 3
 """Deployments kept of each model and device offer."""
 MOST_EVALUATED = 420
+LEAST_PRICE = 1e-6
+"""US dollars an hour that stand for a device already paid for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +165,7 @@ def candidates_of(
     use: Use,
     four_bit_loss: float,
     slo_factor: float = 1.0,
+    scarce: frozenset[str] = frozenset(),
 ) -> CandidateList:
     """Enumerate, bound, evaluate, prune.
 
@@ -174,6 +177,8 @@ def candidates_of(
         Share of 1 that weights below 8 bits cost.
     slo_factor
         Multiplies every latency limit.
+    scarce
+        Devices of which only so many may be used.
     """
     asked = asked_of(demand.classes, slo_factor)
     variants = variants_of(models, use.engines, use.precisions)
@@ -181,14 +186,13 @@ def candidates_of(
     hours = np.array([h.offers[0].usd_per_device_hour.value for h in hardware])
     rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
     least = _least_usd(bounds, hours, rate)
-    order = np.argsort(least, axis=None, kind="stable")
-    order = order[np.isfinite(least.reshape(-1)[order])]
-    kept, evaluated = _search(bounds, hardware, least, order, asked, rate, four_bit_loss)
+    search = _Search(bounds, hardware, least, rate, scarce)
+    kept = search.run(asked, four_bit_loss)
     return CandidateList(
         kept=tuple(kept),
         combinations=int(least.size),
-        possible=len(order),
-        evaluated=evaluated,
+        possible=int(np.isfinite(least).sum()),
+        evaluated=search.evaluated,
         engines=len({v.engine.id for v in variants}),
         formats=len({v.weights.id for v in variants}),
     )
@@ -196,71 +200,76 @@ def candidates_of(
 
 def _least_usd(bounds: Bounds, hours: Floats, rate: Floats) -> Floats:
     """Hourly cost of serving all classes alone at least, ``(V, D, S)``; infinite: impossible."""
-    replicas = np.maximum((bounds.request_s * rate).sum(axis=-1), 1.0)
+    seconds = np.where(bounds.possible[..., None], bounds.request_s, 0.0)
+    replicas = np.maximum((seconds * rate).sum(axis=-1), 1.0)
     # An owned device at no price still ranks by the devices it takes.
-    price = np.maximum(hours, 1e-6)[None, :, None] * np.array(bounds.sizes, dtype=float)
+    price = np.maximum(hours, LEAST_PRICE)[None, :, None] * np.array(bounds.sizes, dtype=float)
     return np.where(bounds.possible, replicas * price, np.inf)
 
 
-def _search(
-    bounds: Bounds,
-    hardware: Sequence[Hardware],
-    least: Floats,
-    order: np.ndarray,
-    asked: Asked,
-    rate: Floats,
-    four_bit_loss: float,
-) -> tuple[list[Candidate], int]:
-    kept: list[Candidate] = []
-    front = _Front(rate)
-    per: dict[tuple[str, str], int] = {}
-    evaluated = 0
-    for flat in order:
-        v, d, s = np.unravel_index(flat, least.shape)
-        variant, device = bounds.variants[v], hardware[d]
-        key = (variant.model.id, device.device.id)
-        bound = float(least[v, d, s])
-        if per.get(key, 0) >= PER_MODEL or front.beaten(variant.model, device, bound):
-            continue
-        if evaluated >= MOST_EVALUATED:
-            break
-        evaluated += 1
-        found = evaluate(variant, device, bounds.sizes[s], asked, four_bit_loss)
-        if found is not None:
-            per[key] = per.get(key, 0) + 1
+class _Search:
+    """Evaluates combinations by rising bound and strikes out those that can't win any more."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        hardware: Sequence[Hardware],
+        least: Floats,
+        rate: Floats,
+        scarce: frozenset[str],
+    ) -> None:
+        self.bounds, self.hardware, self.least, self.rate = bounds, hardware, least, rate
+        self.evaluated = 0
+        self._alive = np.isfinite(least)
+        values = [np.nan_to_num(v.model.values, nan=-1.0) for v in bounds.variants]
+        self._score = np.array(values).reshape(len(bounds.variants), -1)
+        self._size = np.array([v.model.size for v in bounds.variants])
+        self._model = np.array([v.model.id for v in bounds.variants])
+        # A device that is limited, owned or bought is a choice of its own.
+        self._scarce = np.array(
+            [
+                h.device.id in scarce or any(o.terms != "rented" for o in h.offers)
+                for h in hardware
+            ]
+        )
+
+    def run(self, asked: Asked, four_bit_loss: float) -> list[Candidate]:
+        """Return the deployments worth keeping."""
+        kept: list[Candidate] = []
+        per: dict[tuple[str, str], int] = {}
+        for flat in np.argsort(self.least, axis=None, kind="stable"):
+            v, d, s = (int(i) for i in np.unravel_index(flat, self.least.shape))
+            if not self._alive[v, d, s]:
+                if not np.isfinite(self.least[v, d, s]):
+                    break
+                continue
+            if self.evaluated >= MOST_EVALUATED:
+                break
+            self.evaluated += 1
+            variant, device = self.bounds.variants[v], self.hardware[d]
+            found = evaluate(variant, device, self.bounds.sizes[s], asked, four_bit_loss)
+            if found is None:
+                continue
             kept.append(found)
-            front.add(found)
-    return kept, evaluated
+            key = (variant.model.id, device.device.id)
+            per[key] = per.get(key, 0) + 1
+            if per[key] >= PER_MODEL:
+                self._alive[self._model == variant.model.id, d] = False
+            self._strike(found, v, d)
+        return kept
 
-
-class _Front:
-    """Real costs found so far, by size class and kind of offer."""
-
-    def __init__(self, rate: Floats) -> None:
-        self._rate = rate
-        self._known: dict[tuple[str, str], list[tuple[Floats, float]]] = {}
-
-    def _keys(self, model: ModelChoice, hardware: Hardware) -> list[tuple[str, str]]:
-        # Owned devices and each device of a limited kind are choices of their own.
-        scarce = [o for o in hardware.offers if o.terms != "rented"]
-        return [(model.size, hardware.device.id if scarce else "rented")]
-
-    def beaten(self, model: ModelChoice, hardware: Hardware, bound: float) -> bool:
-        """Tell whether something at least as good is known to cost no more than a bound."""
-        values = np.nan_to_num(model.values, nan=-1.0)
-        for key in self._keys(model, hardware):
-            for score, usd in self._known.get(key, ()):
-                if usd <= bound and (score >= values).all():
-                    return True
-        return False
-
-    def add(self, found: Candidate) -> None:
-        """Note a deployment that serves every class, and what it costs at the mean rate."""
+    def _strike(self, found: Candidate, v: int, d: int) -> None:
+        """Strike out what this deployment beats: no better in any class, bound no lower."""
         per_s = found.capacity.per_s
         if not (per_s > 0).all():
             return
-        replicas = max(float((self._rate / per_s).sum()), 1.0)
-        usd = replicas * max(found.usd_per_replica_hour, 1e-6 * found.devices)
-        for key in self._keys(found.model, found.hardware):
-            known = np.nan_to_num(found.score, nan=-1.0)
-            self._known.setdefault(key, []).append((known, usd))
+        replicas = math.ceil(float((self.rate / per_s).sum()))
+        price = max(found.usd_per_replica_hour, LEAST_PRICE * found.devices)
+        score = np.nan_to_num(found.score, nan=-1.0)
+        worse = (self._score <= score).all(axis=1) & (self._size == self._size[v])
+        places = np.zeros(len(self.hardware), dtype=bool)
+        places[d] = True
+        if not self._scarce[d]:
+            places |= ~self._scarce
+        beaten = worse[:, None, None] & places[None, :, None] & (self.least >= replicas * price)
+        self._alive &= ~beaten
