@@ -75,9 +75,7 @@ def variants_of(
     return tuple(found)
 
 
-def _wanted(
-    weights: WeightFormat, model: ModelChoice, precisions: str | tuple[str, ...]
-) -> bool:
+def _wanted(weights: WeightFormat, model: ModelChoice, precisions: str | tuple[str, ...]) -> bool:
     if precisions != "any":
         return weights.id in precisions
     own = weights.id == model.model.native_format
@@ -152,16 +150,16 @@ def bounds_of(
         compute = flops[..., None] * (isl + osl)
         reading = stream[..., None] * held[:, None, None, :] * 0.5 * osl
         request = np.maximum(compute, reading)
-        quick = (one[..., None] <= asked.tpot_s[:, 0]) & (flops[..., None] * isl <= asked.ttft_s[:, 0])
+        quick = (one[..., None] <= asked.tpot_s[:, 0]) & (
+            flops[..., None] * isl <= asked.ttft_s[:, 0]
+        )
         quick &= one[..., None] * osl + flops[..., None] * isl <= asked.e2e_s[:, 0]
     possible = (peak[:, :, None] > 0) & fits & quick.any(axis=-1)
     possible &= (size == 1.0) | linked[:, :, None]
     return Bounds(tuple(variants), sizes, possible, np.nan_to_num(request, nan=np.inf))
 
 
-def _model_bytes(
-    variants: Sequence[Variant], context: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _model_bytes(variants: Sequence[Variant], context: Floats) -> tuple[Floats, Floats, Floats]:
     """Bytes of all weights, of those a token reads, and of a sequence's cache ``(V, C)``."""
     plain = get_format("bf16")
     total, moved, held = [], [], []

@@ -43,10 +43,12 @@ class Candidate:
 
     Parameters
     ----------
-    per_s
-        ``(C,)`` requests per second within the limits, 0 where it can't serve the class.
+    capacity
+        What one replica serves; 0 for a class it can't serve.
     score
         ``(C,)`` expected share right, NaN where unknown.
+    context
+        ``(C,)`` mean tokens a running sequence holds.
     """
 
     model: ModelChoice
@@ -55,6 +57,7 @@ class Candidate:
     layout: Layout
     capacity: Capacity
     score: Floats
+    context: Floats
     step: StepModel
     profile: Profile
 
@@ -155,7 +158,9 @@ def evaluate(
     if not (served > 0).any():
         return None
     capacity = replace(capacity, per_s=served)
-    return Candidate(variant.model, hardware, setup, layout, capacity, score, model, profile)
+    return Candidate(
+        variant.model, hardware, setup, layout, capacity, score, mean_context(asked), model, profile
+    )
 
 
 def candidates_of(
@@ -227,10 +232,7 @@ class _Search:
         self._model = np.array([v.model.id for v in bounds.variants])
         # A device that is limited, owned or bought is a choice of its own.
         self._scarce = np.array(
-            [
-                h.device.id in scarce or any(o.terms != "rented" for o in h.offers)
-                for h in hardware
-            ]
+            [h.device.id in scarce or any(o.terms != "rented" for o in h.offers) for h in hardware]
         )
 
     def run(self, asked: Asked, four_bit_loss: float) -> list[Candidate]:

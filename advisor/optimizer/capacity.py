@@ -20,7 +20,7 @@ import numpy as np
 
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.problem import Floats
-from advisor.perf.load import LoadPoint, Profile, open_curve
+from advisor.perf.load import LoadPoint, Profile, alone, open_curve
 from advisor.perf.step import StepModel
 
 GRID = 16
@@ -105,9 +105,7 @@ def long_share(cv: Floats, z: Floats) -> Floats:
     return np.asarray(np.exp(z * np.sqrt(sigma2) - sigma2 / 2.0))
 
 
-def capacity_of(
-    model: StepModel, profile: Profile, asked: Asked, sequences: Floats
-) -> Capacity:
+def capacity_of(model: StepModel, profile: Profile, asked: Asked, sequences: Floats) -> Capacity:
     """Find the largest rate of each class.
 
     Parameters
@@ -128,9 +126,7 @@ def capacity_of(
     shaped = replace(profile, isl_tokens=asked.isl, osl_tokens=asked.osl)
     point = open_curve(model, shaped, batch)
     ttft, tpot, e2e = _percentiles(asked, point)
-    over = np.maximum(
-        np.maximum(ttft / asked.ttft_s, tpot / asked.tpot_s), e2e / asked.e2e_s
-    )
+    over = np.maximum(np.maximum(ttft / asked.ttft_s, tpot / asked.tpot_s), e2e / asked.e2e_s)
     at = _last_within(over)
     rate = _pick(point.requests_per_s, at)
     within = (over[:, 0] <= 1.0) & (sequences >= 1)
@@ -144,6 +140,21 @@ def capacity_of(
         mean_ttft_s=_pick(point.ttft_s, at),
         mean_tpot_s=_pick(point.tpot_s, at),
     )
+
+
+def unloaded(model: StepModel, profile: Profile, asked: Asked) -> tuple[Floats, Floats, Floats]:
+    """Return TTFT, TPOT and end-to-end percentiles of a device that serves one request at a time.
+
+    Only lengths spread then: nobody waits.
+    """
+    shaped = replace(profile, isl_tokens=asked.isl, osl_tokens=asked.osl)
+    one = np.ones_like(asked.isl)
+    decode, prompt, first = alone(model, shaped, one)
+    long_prompt, long_answer = long_share(asked.isl_cv, asked.z), long_share(asked.osl_cv, asked.z)
+    ttft = first + prompt * (long_prompt - 1.0)
+    answer = (asked.osl - 1.0) * decode
+    over = np.hypot(prompt * (long_prompt - 1.0), asked.osl * (long_answer - 1.0) * decode)
+    return ttft[:, 0], (decode * one)[:, 0], (first + answer + over)[:, 0]
 
 
 def _percentiles(asked: Asked, point: LoadPoint) -> tuple[Floats, Floats, Floats]:
@@ -164,9 +175,7 @@ def _percentiles(asked: Asked, point: LoadPoint) -> tuple[Floats, Floats, Floats
     mean_ttft = point.ttft_s + mean_wait - load * prompt / (2.0 * (1.0 - load))
     ttft_over = np.hypot(np.maximum(tail_wait - mean_wait, 0.0), prompt * (long_prompt - 1.0))
     full = batch + asked.z * np.sqrt(batch)
-    tail_step = np.stack(
-        [np.interp(f, b, s) for f, b, s in zip(full, batch, step, strict=True)]
-    )
+    tail_step = np.stack([np.interp(f, b, s) for f, b, s in zip(full, batch, step, strict=True)])
     # Beyond the grid's end the batch is full: its step is the last one.
     tpot = np.maximum(tail_step, step)
     mean_e2e = mean_ttft + (asked.osl - 1.0) * step

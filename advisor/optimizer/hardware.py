@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from advisor.catalogue import prices
 from advisor.catalogue.devices import device_names, get_device
 from advisor.catalogue.names import find
-from advisor.cost.hourly import electricity_usd_per_hour
 from advisor.errors import MissingDataError
 from advisor.estimator.money import given_rent, hourly_prices, rented_per_hour
 from advisor.optimizer.result import Terms
@@ -147,23 +146,3 @@ def _purchase(device_id: str, today: dt.date) -> Offer:
         msg = f"{device.name}: no purchase price is known; leave it out of use.buy or own it"
         raise MissingDataError(msg)
     return Offer("bought", own, date=prices.purchases(device_id)[0].date)
-
-
-@dataclass(frozen=True)
-class Power:
-    """Electricity of one device with its share of host and building."""
-
-    idle_w: float
-    busy_w: float
-    usd_per_kwh: float
-    kgco2e_per_kwh: float | None
-    pue: float
-    host_share: float
-
-    def usd_per_hour(self, device_w: float) -> float:
-        """Electricity of an hour at this device power."""
-        return electricity_usd_per_hour(device_w, self.host_share, self.pue, self.usd_per_kwh)
-
-    def wall_w(self, device_w: float) -> float:
-        """Power at the meter."""
-        return device_w * (1.0 + self.host_share) * self.pue

@@ -147,6 +147,7 @@ def _own_rows(
             msg = f"{path}, line {line}: score must be a share between 0 and 1, got {score:g}"
             raise InvalidFileError(msg)
         half = NORMAL_80 * sqrt(score * (1.0 - score) / n) if n else 0.0
-        yield (normalise(row["model"]), row["metric"]), ScoreFact(
-            score, half, str(path), "measured"
+        yield (
+            (normalise(row["model"]), row["metric"]),
+            ScoreFact(score, half, str(path), "measured"),
         )

@@ -167,6 +167,16 @@ def open_curve(model: StepModel, profile: Profile, running: ArrayLike) -> LoadPo
     )
 
 
+def alone(model: StepModel, profile: Profile, one: Array) -> tuple[Array, Array, Array]:
+    """Return decode step, prompt time and first-token time of a request nobody else disturbs.
+
+    ``one``: an array of ones, as the profile's lengths broadcast.
+    """
+    steps = _steps(model, profile, one, np.asarray(1.0))
+    first = steps.prompt_s + steps.decode_s * steps.chunk_steps + profile.cost.per_request_s
+    return steps.decode_s, steps.prompt_s, np.asarray(first)
+
+
 def open_loop(model: StepModel, profile: Profile, rate_per_s: float, rounds: int = 60) -> LoadPoint:
     """Solve the steady state under Poisson arrivals by fixed-point iteration.
 

@@ -89,8 +89,9 @@ class ApiOffer(Record, frozen=True):
     """An API that may be used: its latency must be stated, since no price list gives it.
 
     ``latency_source`` says where the four latencies come from. Prices left out are the
-    catalogue's. ``batch`` share of the requests goes to the seller's batch queue at
-    ``batch_price_share`` of the price.
+    catalogue's. ``batch_share`` of the requests can wait for the seller's batch price;
+    ``output_factor``: output tokens billed over those of the class (hidden reasoning, another
+    tokenizer).
     """
 
     model: Name
@@ -99,7 +100,7 @@ class ApiOffer(Record, frozen=True):
     tpot_s_p50: Positive
     tpot_s_p95: Positive
     latency_source: Annotated[str, msgspec.Meta(min_length=3)]
-    provider: str | None = None
+    provider: Name | None = None
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     usd_per_mtok_input: NotNegative | None = None
@@ -107,7 +108,6 @@ class ApiOffer(Record, frozen=True):
     usd_per_mtok_output: NotNegative | None = None
     cache_hit_share: Share = 0.0
     batch_share: Share = 0.0
-    batch_price_share: Share = 0.5
     output_factor: Positive = 1.0
 
     def __post_init__(self) -> None:
@@ -126,10 +126,8 @@ class OnDevice(Record, frozen=True):
     support_share
         Share of requests whose user has a device that can run it; the rest needs another
         option.
-    requests_per_device_per_day
-        For the energy a user's battery gives.
     usd_per_month
-        What the app costs a month beyond the server side (download traffic, releases).
+        What the app costs a month beyond the server side (development, download traffic).
     """
 
     hw: Name
@@ -138,7 +136,6 @@ class OnDevice(Record, frozen=True):
     precision: Name | None = None
     engine: Name | None = None
     usd_per_month: NotNegative = 0.0
-    count_battery: bool = True
 
 
 class Use(Record, frozen=True):
@@ -214,7 +211,8 @@ class MoneyTerms(Record, frozen=True):
     horizon_months
         Over which one-off costs are spread and growth counts.
     staff_usd_per_month
-        People who run what is self-hosted; due once any replica is kept.
+        People who run owned or bought devices; left out: the catalogue's least staff at the
+        site's wage.
     rent_usd_per_hour
         The user's own quotes for a device-hour.
     spot_share
@@ -226,7 +224,7 @@ class MoneyTerms(Record, frozen=True):
     site: Name = "world"
     pue: Annotated[float, msgspec.Meta(ge=1, le=3)] | None = None
     horizon_months: Annotated[int, msgspec.Meta(ge=1, le=120)] = 12
-    staff_usd_per_month: NotNegative = 0.0
+    staff_usd_per_month: NotNegative | None = None
     rent_usd_per_hour: dict[str, Positive] = msgspec.field(default_factory=dict)
     spot_share: Share = 0.0
     spot_price_share: OpenShare = 0.5
@@ -257,12 +255,11 @@ class Tuned(Record, frozen=True):
 
     name: Slug
     base: Name
-    method: Literal["lora", "full"]
+    method: Literal["full", "lora", "qlora"]
     training_tokens: Positive
     hw: Name
     scores: dict[str, OpenShare]
     source: Annotated[str, msgspec.Meta(min_length=3)]
-    mfu: OpenShare = 0.35
     usd_data: NotNegative = 0.0
 
 
