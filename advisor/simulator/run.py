@@ -178,7 +178,8 @@ def _figures(
 
 
 def _evidence(groups: tuple[Group, ...]) -> Evidence:
-    return worst_evidence(*(getattr(g, "evidence", "measured") for g in groups))
+    labels: list[Evidence] = ["measured" if isinstance(g, Api) else g.evidence for g in groups]
+    return worst_evidence(*labels)
 
 
 def _total(parts: list[float | None]) -> float | None:
@@ -202,7 +203,7 @@ def _binding(tiers: tuple[TierFigures, ...]) -> tuple[str, str]:
 def _good(table: RequestTable, slos: Mapping[str, Slo]) -> Flags | None:
     if not slos:
         return None
-    good = table.status == w.FINISHED
+    good: Flags = np.asarray(table.status == w.FINISHED)
     for number, name in enumerate(table.class_names):
         if name in slos:
             mine = table.class_index == number
@@ -237,8 +238,8 @@ def _unstable(table: RequestTable) -> bool | None:
         return None
     arrival = np.sort(arrival)
     end, middle = arrival[-1], arrival[0] + (arrival[-1] - arrival[0]) / 2.0
-    e2e = table.e2e_s[np.isfinite(table.e2e_s)]
-    if not len(e2e) or end - arrival[0] < 4.0 * float(np.median(e2e)):
+    served = (table.last_token_s - table.scheduled_s)[np.isfinite(table.last_token_s)]
+    if not len(served) or end - arrival[0] < 4.0 * float(np.median(served)):
         return None
 
     def inside(at: float) -> int:
