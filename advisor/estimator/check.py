@@ -13,11 +13,22 @@ from advisor.catalogue.quality import read_scores, score_ids
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
+from advisor.quality import pairs, scores, tasks, text
 from advisor.schema.fact import Record, facts_of
 from advisor.schema.model import Model
 
 PARAMETER_TOLERANCE = 0.005
 """The count derived from the shape must agree with the published one this closely."""
+
+
+QUALITY_FILES: tuple[Callable[[], object], ...] = (
+    pairs.dependence,
+    pairs.measured_pairs,
+    scores.spreads,
+    tasks.task_file,
+    text.tokenizer_file,
+    text.length_file,
+)
 
 
 @dataclass
@@ -102,13 +113,14 @@ def _shared_files(report: CheckReport) -> None:
         files = prices.price_files()
         engines.format_file()
         rows = width_file().width
+        quality = [read() for read in QUALITY_FILES]
         constants = devices.efficiency_ids()
         for name in constants:
             report.read(name, devices.read_efficiency)
     except DataError as error:
         report.problems.append(error.message)
         return
-    report.files += len(files) + 2
+    report.files += len(files) + 2 + len(quality)
     report.facts += sum(len(f.rental) + len(f.purchase) + len(f.api) for f in files) + len(rows)
     for file in files:
         quoted = {row.device for row in file.rental} | {row.device for row in file.purchase}

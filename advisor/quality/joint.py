@@ -79,8 +79,11 @@ def shares_from_both(small: float, large: float, both: float) -> JointShares:
     """
     low, high = frechet_bounds(small, large)
     if not low - _ROUNDING <= both <= high + _ROUNDING:
-        msg = f"both = {both:g} is impossible for accuracies {small:g} and {large:g}"
-        raise UsageError(f"{msg}; valid: {low:g} to {high:g}")
+        msg = (
+            f"both = {both:g} is impossible for accuracies {small:g} and {large:g}; "
+            f"valid: {low:g} to {high:g}"
+        )
+        raise UsageError(msg)
     both = min(max(both, low), high)
     neither = max(1 - small - large + both, 0.0)
     return JointShares(both, max(large - both, 0.0), max(small - both, 0.0), neither)

@@ -191,8 +191,11 @@ def escalation_for(router: Router, shares: JointShares, accuracy: float) -> floa
     best = float(minimize_scalar(lambda q: -quality(q), bounds=(0, 1), method="bounded").x)
     top = max((1.0, best), key=quality)
     if quality(top) < accuracy - 1e-9:
-        msg = f"no share of calls to the large model reaches accuracy {accuracy:.4g}"
-        raise InfeasibleError(f"{msg}; the best is {quality(top):.4g}", limit="quality")
+        msg = (
+            f"no share of calls to the large model reaches accuracy {accuracy:.4g}; "
+            f"the best is {quality(top):.4g}"
+        )
+        raise InfeasibleError(msg, limit="quality")
     if quality(top) <= accuracy:
         return top
     return float(brentq(lambda q: quality(q) - accuracy, 0.0, top, xtol=1e-9))

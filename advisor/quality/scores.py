@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from advisor.catalogue.quality import get_scores, score_ids
 from advisor.catalogue.read import read_record
 from advisor.errors import UnknownNameError
 from advisor.quality.own import OwnScore
-from advisor.quality.tasks import get_task, questions_of
+from advisor.quality.tasks import get_task, questions_of, task_ids
 from advisor.schema.fact import Record
 from advisor.schema.price import QualityFile, Score
 
@@ -149,7 +150,7 @@ def counting_sd(value: float, unit: str, questions: int | None) -> float | None:
     if unit != PERCENT or not questions or not 0 <= value <= 100:
         return None
     share = value / 100
-    return 100 * (share * (1 - share) / questions) ** 0.5
+    return 100 * math.sqrt(share * (1 - share) / questions)
 
 
 def task_score(file: QualityFile, row: Score, task: str) -> TaskScore:
@@ -225,7 +226,7 @@ def task_scores(
         for row in own
         if row.task == normalise(task) and normalise(row.model) == normalise(model)
     )
-    if mine and normalise(task) not in {t.id for t in (_known(task),) if t}:
+    if mine and normalise(task) not in task_ids():
         return mine
     wanted = get_task(task)
     file = scores_file(model)
