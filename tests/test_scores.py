@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from advisor.catalogue.quality import get_scores, read_scores, score_ids
 from advisor.errors import InvalidFileError, MissingDataError, UnknownNameError, UsageError
 from advisor.quality.comparable import comparable
+from advisor.quality.known import known
+from advisor.quality.mix import pair_for_task
 from advisor.quality.own import read_own
+from advisor.quality.pairs import PairQuality
 from advisor.quality.scores import (
     Unknown,
     all_rows,
@@ -284,6 +287,27 @@ def test_answer_lengths():
     assert reasoning_tokens("deepseek-r1")[0].mean_tokens == 12_000
     assert reasoning_tokens("deepseek-r1-0528")[0].mean_tokens == 23_000
     assert reasoning_tokens("o1") == ()
+
+
+def test_a_pair_on_a_task():
+    counted = pair_for_task("Llama-3.1-8B-Instruct", "llama-3.1-70b", "school-math")
+    assert isinstance(counted, PairQuality)
+    assert counted.evidence == "measured"
+    assert counted.shares.small == pytest.approx(0.84, abs=1e-3)
+    predicted = pair_for_task("gpt-4o-mini", "gpt-4o", "general-knowledge")
+    assert isinstance(predicted, PairQuality)
+    assert predicted.evidence == "extrapolated"
+    assert predicted.shares.small == pytest.approx(0.82)
+    assert pair_for_task("xuanyuan-6b", "gpt-4o", "finance") == (
+        Unknown("gpt-4o", "not-this-task"),
+    )
+    elo = pair_for_task("fuzi-mingcha-6b", "gpt-4", "law-reading")
+    assert [u.reason for u in elo] == ["no-share", "no-share"]
+
+
+def test_measured_routers_are_weak():
+    skills = [row.auc for row in known().router]
+    assert 0.5 < min(skills) <= max(skills) < 0.7
 
 
 def test_tasks_are_found_by_name():

@@ -13,7 +13,7 @@ from advisor.catalogue.quality import read_scores, score_ids
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
-from advisor.quality import pairs, scores, tasks, text
+from advisor.quality import known, pairs, scores, tasks, text
 from advisor.schema.fact import Record, facts_of
 from advisor.schema.model import Model
 
@@ -28,6 +28,7 @@ QUALITY_FILES: tuple[Callable[[], object], ...] = (
     tasks.task_file,
     text.tokenizer_file,
     text.length_file,
+    known.known,
 )
 
 
@@ -108,7 +109,7 @@ def _parameters(model: Model) -> list[str]:
 
 
 def _shared_files(report: CheckReport) -> None:
-    known = set(devices.device_ids())
+    device_ids = set(devices.device_ids())
     try:
         files = prices.price_files()
         engines.format_file()
@@ -124,5 +125,5 @@ def _shared_files(report: CheckReport) -> None:
     report.facts += sum(len(f.rental) + len(f.purchase) + len(f.api) for f in files) + len(rows)
     for file in files:
         quoted = {row.device for row in file.rental} | {row.device for row in file.purchase}
-        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - known)]
+        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - device_ids)]
     report.problems += devices.check_families()
