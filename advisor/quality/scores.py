@@ -25,8 +25,8 @@ Reason = Literal[
     "no-benchmark", "no-scores", "not-this-task", "not-comparable", "not-in-own", "no-share"
 ]
 """Why a score is unknown: nothing speaks for the task; no score of the model at all; none for
-the task; none that shares a source or setting with the others; not in the user's file; the unit counts
-no right answers, so no mix can be predicted."""
+the task; none that shares a source or setting with the others; not in the user's file; the unit
+counts no right answers, so no mix can be predicted."""
 _TABLE = re.compile(r"(table|figure) [\w.]+")
 _MODES = {"thinking", "non-thinking", "nonthinking"}
 _EMPTY = {"", "-", "not stated", "accuracy", "score", "standard", "standard benchmark"}
