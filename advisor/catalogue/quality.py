@@ -19,6 +19,14 @@ def score_ids() -> tuple[str, ...]:
 
 
 @cache
+def scored_on(benchmark: str) -> tuple[str, ...]:
+    """Return the ids of systems with a score on a benchmark, from the file texts alone."""
+    wanted = f'benchmark = "{benchmark}"'
+    paths = sorted(data_dir("quality").glob("*.toml"))
+    return tuple(path.stem for path in paths if wanted in path.read_text(encoding="utf-8"))
+
+
+@cache
 def read_scores(model_id: str) -> QualityFile:
     """Read the scores of the system with this exact id."""
     return read_record(data_dir("quality") / f"{model_id}.toml", QualityFile)

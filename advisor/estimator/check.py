@@ -10,6 +10,7 @@ from advisor.catalogue import devices, engines, models, prices
 from advisor.catalogue.names import folder_names
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.quality import read_scores, score_ids
+from advisor.catalogue.training import phone_file, text_length_file, training_file
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
@@ -21,15 +22,19 @@ PARAMETER_TOLERANCE = 0.005
 """The count derived from the shape must agree with the published one this closely."""
 
 
-QUALITY_FILES: tuple[Callable[[], object], ...] = (
-    pairs.dependence,
-    pairs.measured_pairs,
-    scores.spreads,
-    tasks.task_file,
-    text.tokenizer_file,
-    text.length_file,
-    known.known,
-)
+LONE_FILES: dict[str, Callable[[str], Record]] = {
+    "training": lambda _: training_file(),
+    "phones": lambda _: phone_file(),
+    "text_lengths": lambda _: text_length_file(),
+    "dependence": lambda _: pairs.dependence(),
+    "measured_pairs": lambda _: pairs.measured_pairs(),
+    "setting_spread": lambda _: scores.spread_file(),
+    "tasks": lambda _: tasks.task_file(),
+    "tokenizers": lambda _: text.tokenizer_file(),
+    "lengths": lambda _: text.length_file(),
+    "routers": lambda _: known.known(),
+}
+"""Fact files of which there is one."""
 
 
 @dataclass
@@ -66,6 +71,8 @@ def check_all() -> CheckReport:
         report.read(engine_id, engines.read_engine)
     for model_id in score_ids():
         report.read(model_id, read_scores)
+    for name, reader in LONE_FILES.items():
+        report.read(name, reader)
     _shared_files(report)
     return report
 
@@ -114,14 +121,13 @@ def _shared_files(report: CheckReport) -> None:
         files = prices.price_files()
         engines.format_file()
         rows = width_file().width
-        quality = [read() for read in QUALITY_FILES]
         constants = devices.efficiency_ids()
         for name in constants:
             report.read(name, devices.read_efficiency)
     except DataError as error:
         report.problems.append(error.message)
         return
-    report.files += len(files) + 2 + len(quality)
+    report.files += len(files) + 2
     report.facts += sum(len(f.rental) + len(f.purchase) + len(f.api) for f in files) + len(rows)
     for file in files:
         quoted = {row.device for row in file.rental} | {row.device for row in file.purchase}

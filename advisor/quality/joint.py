@@ -120,7 +120,8 @@ def frechet_bounds(small: float, large: float) -> tuple[float, float]:
         if not 0 <= value <= 1:
             msg = f"an accuracy must be a share from 0 to 1, got {value:g}"
             raise UsageError(msg)
-    return max(0.0, small + large - 1), min(small, large)
+    high = min(small, large)
+    return min(max(0.0, small + large - 1), high), high
 
 
 def bivariate_normal_cdf(h: ArrayLike, k: ArrayLike, rho: ArrayLike) -> Floats:

@@ -115,10 +115,15 @@ class SpreadFile(Record, frozen=True):
 
 
 @cache
+def spread_file() -> SpreadFile:
+    """Return the spread between sources, as read."""
+    return read_record(_HERE / "setting_spread.toml", SpreadFile)
+
+
+@cache
 def spreads() -> dict[str, Spread]:
     """Return the spread between sources by benchmark."""
-    file = read_record(_HERE / "setting_spread.toml", SpreadFile)
-    return {row.benchmark: row for row in file.spread}
+    return {row.benchmark: row for row in spread_file().spread}
 
 
 def stage(row: Score) -> str:
