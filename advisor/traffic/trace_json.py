@@ -364,6 +364,8 @@ def _is_lines(head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except RecursionError:
+        return True
     except msgspec.DecodeError:
         # A first line cut off by the head's end may be an entry; a short one is a document
         # spread over lines, unless only this line is damaged.
