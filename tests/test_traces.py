@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from advisor.errors import InvalidFileError, UnknownNameError, UsageError
 from advisor.traffic.trace import Trace, TraceOptions
@@ -379,3 +381,30 @@ def test_format_is_checked(tmp_path):
         read(tmp_path, AZURE, "vidur")
     with pytest.raises(InvalidFileError, match="JSON, but format azure is CSV"):
         read(tmp_path, MOONCAKE, "azure")
+
+
+TOKENS = [b"null", b"-1", b"1e999", b"NaN", b'"', b"[]", b"{}", b"9" * 30, b",", b"\n", b"\r"]
+TOKENS += [b"\xff", b"\x00", b"2023-02-30 10:10:10", b"9" * 5000, b"9223372036854775808"]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(sorted(CASES)),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 6), st.sampled_from(TOKENS)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_damage_is_counted_or_refused(tmp_path, name, damage):
+    content = CASES[name][0].encode()
+    for where, cut, token in damage:
+        place = int(where * len(content))
+        content = content[:place] + token + content[place + cut :]
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    try:
+        trace = read_trace(path, options=TraceOptions(chain_sessions=True))
+    except InvalidFileError:
+        return
+    assert len(trace.requests) > 0

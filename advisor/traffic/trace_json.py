@@ -36,13 +36,24 @@ class State:
     dates: Dates | None = None
 
     def since(self, moment: float) -> float:
-        """Return seconds after the first moment."""
+        """Return seconds after the first moment; what is no moment comes back as it is."""
+        if not abs(moment) <= LONGEST_S:
+            return moment
         if self.origin is None:
             self.origin = moment
         return (moment - self.origin) * self.unit_s
 
     def since_ns(self, moment: int) -> float:
-        """Return seconds after the first moment, exact for long whole numbers."""
+        """Return seconds after the first moment, exact for long whole numbers.
+
+        Raises
+        ------
+        ValueError
+            If it is no epoch.
+        """
+        if not 0 <= moment <= MOST_BLOCK_ID:
+            msg = f"no epoch in ns: {str(moment)[:40]}"
+            raise ValueError(msg)
         if self.origin_ns is None:
             self.origin_ns = moment
         return (moment - self.origin_ns) * 1e-9
@@ -71,6 +82,9 @@ def _blocks(block_name: str) -> Read:
         entry = decoder.decode(text)
         sink = state.sink
         ids = entry.hash_ids if isinstance(entry.hash_ids, list) else []
+        if block_name == "bailian" and entry.chat_id is None:
+            sink.reject(line, "no chat_id")
+            return
         if ids and not (min(ids) >= 0 and max(ids) <= MOST_BLOCK_ID):
             sink.reject(line, "hash_ids out of range")
             return
@@ -80,7 +94,6 @@ def _blocks(block_name: str) -> Read:
             return
         sink.add_blocks(ids)
         if block_name == "bailian":
-            assert entry.chat_id is not None
             sink.identify(line, entry.chat_id)
             root = entry.parent_chat_id in (None, -1, "-1")
             # Parents are named by id; the session is the parent's, found while reading in order.
@@ -366,7 +379,7 @@ def _is_lines(head: bytes) -> bool:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except RecursionError:
         return True
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         # A first line cut off by the head's end may be an entry; a short one is a document
         # spread over lines, unless only this line is damaged.
         if not end:
@@ -384,7 +397,7 @@ def _document_entries(file: TraceFile) -> Iterator[tuple[int, bytes]]:
         else:
             entries = [msgspec.Raw(text)]
             msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"{file.path}: malformed JSON: {error}"
         raise InvalidFileError(msg) from error
     for number, entry in enumerate(entries, 1):
