@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from advisor.errors import InvalidFileError
 from advisor.traffic.collect import LONGEST_S, MOST_BLOCK_ID, Collector
+from advisor.traffic.json_entries import entries
 from advisor.traffic.json_records import (
     AiperfLine,
     BlockLine,
@@ -321,7 +322,7 @@ def read_json(file: TraceFile, options: TraceOptions, name: str | None) -> tuple
     sink = Collector(options.limit)
     state: State | None = None
     read: Read | None = None
-    for line, text in _entries(file):
+    for line, text in entries(file):
         if sink.full:
             break
         try:
@@ -359,46 +360,3 @@ def _detect(file: TraceFile, line: int, text: bytes) -> str:
         )
         raise InvalidFileError(msg)
     return name
-
-
-def _entries(file: TraceFile) -> Iterator[tuple[int, bytes]]:
-    if not _is_lines(file.head):
-        yield from _document_entries(file)
-        return
-    for number, line in enumerate(file.raw_lines(), 1):
-        if line and not line.isspace():
-            yield number, line
-
-
-def _is_lines(head: bytes) -> bool:
-    """Whether the first line is an object of its own, or too long to tell."""
-    line, end, _ = head.lstrip().partition(b"\n")
-    if line.startswith(b"["):
-        return False
-    try:
-        msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except RecursionError:
-        return True
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # A first line cut off by the head's end may be an entry; a short one is a document
-        # spread over lines, unless only this line is damaged.
-        if not end:
-            return False
-        second = head.lstrip().split(b"\n", 2)[1]
-        return second.startswith(b"{") and len(line.strip()) > 1
-    return True
-
-
-def _document_entries(file: TraceFile) -> Iterator[tuple[int, bytes]]:
-    text = file.document()
-    try:
-        if text.lstrip().startswith(b"["):
-            entries = msgspec.json.decode(text, type=list[msgspec.Raw])
-        else:
-            entries = [msgspec.Raw(text)]
-            msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        msg = f"{file.path}: malformed JSON: {error}"
-        raise InvalidFileError(msg) from error
-    for number, entry in enumerate(entries, 1):
-        yield number, bytes(entry)
