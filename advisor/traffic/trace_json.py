@@ -102,8 +102,8 @@ def _blocks(block_name: str) -> Read:
             parent = -1 if root else sink.number_of(entry.parent_chat_id)
             sink.parents.append(parent)
             sink.sessions.append(own)
-        elif entry.session_id is not None:
-            sink.sessions.append(sink.number_of(entry.session_id))
+        else:
+            sink.sessions.append(sink_number(sink, entry.session_id))
 
     return read
 
@@ -231,8 +231,8 @@ def _plain() -> Read:
             state.sink.earliest_s = -LONGEST_S
             time_s = state.moment_s(moment)
         tokens = [whole(str(entry[name])) for name in (columns.inputs, columns.outputs)]
-        if state.sink.add(line, time_s, *tokens) and columns.session:
-            name = entry[columns.session]
+        if state.sink.add(line, time_s, *tokens):
+            name = entry[columns.session] if columns.session else None
             state.sink.sessions.append(sink_number(state.sink, name))
 
     return read
