@@ -10,7 +10,13 @@ from numba import njit
 
 from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
 from advisor.simulator.events import drop_first, push
-from advisor.simulator.queues import drop_head, plan_seconds, steps_until, stop_if_drained
+from advisor.simulator.queues import (
+    drop_head,
+    note_planned,
+    plan_seconds,
+    steps_until,
+    stop_if_drained,
+)
 from advisor.simulator.router import answered, arrive, hand_over, lost
 from advisor.simulator.scheduler import plan
 from advisor.simulator.slots import begin_answer, end_answer, move_on, take_new
@@ -324,6 +330,7 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
     server.context, server.growth, server.next_end = 0.0, 0.0, READING
     w.phases[s, :] = 0
     server.stopped_s = time_s
+    note_planned(w, len(w.servers), time_s)
     server.version += 1
     _forget(w, s)
     for k in range(count):
