@@ -146,6 +146,9 @@ class EngineCost(Record, frozen=True):
         Tokenising, transport and first scheduling: delays a first token, not the device.
     per_client_s
         Further delay of a first token for each client that starts at the same time.
+    wait_factor
+        Measured over replayed time from sending a prompt to its first token, without the two
+        delays: prompts run outside execution graphs, and wait in more than one queue.
     step_tokens
         Token budget of a step; None: the engine's default.
     """
@@ -155,6 +158,7 @@ class EngineCost(Record, frozen=True):
     per_sequence_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     per_request_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     per_client_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    wait_factor: Annotated[float, msgspec.Meta(gt=0, le=3)] = 1.0
     step_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
