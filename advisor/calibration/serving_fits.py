@@ -21,9 +21,9 @@ from advisor.calibration.serving_levels import Labels, Levels, Term, fit_levels
 from advisor.calibration.serving_linear import Array, Counted, log_residuals, predict_counted
 from advisor.schema.engine import EngineCost, EngineEra
 
-_HOST = (("all", 0.3), ("engine", 0.1), ("era-kind", 1.0))
+_HOST = (("all", 0.3), ("era-kind", 1.5))
 STEP_TERMS = (
-    Term("kernel_factor", 1.0, (("all", 0.03), ("engine", 0.03), ("era-kind", 0.07))),
+    Term("kernel_factor", 1.0, (("all", 0.02), ("era-kind", 0.07))),
     Term("per_step_s", 4e-4, _HOST),
     Term("per_sequence_s", 3e-5, _HOST),
 )
@@ -36,10 +36,13 @@ WAIT_TERMS = (
 )
 SCALE_TPOT, SCALE_TTFT = 0.05, 0.1
 """Log errors below these count quadratically: about the scatter of repeated runs."""
-OBSERVATIONS_TPOT = {"dense": 0.5, "moe": 0.1}
-OBSERVATIONS_TTFT = 4.0
+OBSERVATIONS_TPOT = {"dense": 1.0, "moe": 0.1}
+OBSERVATIONS_TTFT = 8.0
 """What a (device, model) group of an era counts for, however many runs it has: its runs err
-alike. Scatter between groups of an era is some 7 % in TPOT of dense and 16 % of expert models."""
+alike. Scatter between groups of an era is some 5 % in TPOT of dense and 16 % of expert models."""
+
+FULL_GROUP = 20
+"""Runs a group needs to count in full."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def fit_pooled(runs: Runs) -> Pooled:
         for run, era in zip(counted.runs, runs.eras, strict=True)
     ]
     sizes = Counter(keys)
-    share = np.array([1.0 / sizes[key] for key in keys])
+    share = np.array([1.0 / max(sizes[key], FULL_GROUP) for key in keys])
     counts = np.array([OBSERVATIONS_TPOT[era.kind] for era in runs.eras])
     steps = fit_levels(
         counted.tpot, counted.told_tpot_s, labels, STEP_TERMS, share * counts, SCALE_TPOT

@@ -87,8 +87,8 @@ def _stored(row: ServingRow) -> str:
     return published if blocks else row.weight_format
 
 
-def resolve_run(row: ServingRow) -> Run:
-    """Turn a row's names into facts.
+def resolve_run(row: ServingRow, recipes: bool = True) -> Run:
+    """Turn a row's names into facts; without ``recipes`` its series' launch settings stay unknown.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def resolve_run(row: ServingRow) -> Run:
     # The run was made, so at least one request fitted.
     sequences = int(setup.engine.scheduler.max_sequences.value)
     tokens = max(plan.kv_tokens / row.dp, float(row.isl + row.osl))
-    recipe = _recipe(row, setup)
+    recipe = _recipe(row, setup) if recipes else None
     model = _with_experts(setup, layout, recipe.experts_as if recipe else None)
     return Run(row, setup, model, clients, sequences, tokens, recipe)
 

@@ -42,8 +42,10 @@ class ServingCalibration:
     widths: tuple[Width, ...]
 
 
-def runs_of(path: Path) -> Runs:
+def runs_of(path: Path, recipes: bool = True) -> Runs:
     """Read, resolve and replay the runs of a file, each with the era that measured it.
+
+    Without ``recipes`` runs are replayed as if their series' launch settings were unknown.
 
     Rows without a measurement, that can't be resolved or that no era names are left out.
 
@@ -59,7 +61,7 @@ def runs_of(path: Path) -> Runs:
         if era is None or measured is None or era.kind != row.kind:
             continue
         try:
-            samples.append((resolve_run(row), measured))
+            samples.append((resolve_run(row, recipes), measured))
         except AdvisorError:
             continue
         eras.append(era)
@@ -111,7 +113,13 @@ def calibrate_serving(
         source=current.source,
         era=eras,
     )
-    return ServingCalibration(file, _widths(runs, off, inside))
+    tell("ranges of runs whose launch settings and engine era are unknown")
+    bare = runs_of(path, recipes=False)
+    unknown = left_out(bare, np.array([era.id for era in bare.eras]))
+    shares = "ranges from other groups alone held {:.1%} and {:.1%}"
+    known = _widths(runs, off, lambda here, column: shares.format(*inside[here, column].mean(0)))
+    general = _widths(bare, unknown, None)
+    return ServingCalibration(file, (*known, *general))
 
 
 def _fitted(
@@ -137,15 +145,23 @@ def _fitted(
     )
 
 
-def _widths(runs: Runs, off: Array, inside: NDArray[np.bool_]) -> tuple[Width, ...]:
-    """Return half-widths by metric and kind of model: expert models err more."""
+def _widths(
+    runs: Runs, off: Array, held: Callable[[NDArray[np.bool_], int], str] | None
+) -> tuple[Width, ...]:
+    """Return half-widths by metric and kind of model: expert models err more.
+
+    ``held`` tells how well ranges of runs with known launch settings did; None: unknown ones.
+    """
     rows = []
     kinds = np.array([era.kind for era in runs.eras])
     for kind in sorted(set(kinds)):
         here = kinds == kind
         for column, metric in enumerate(METRICS):
             q80, q95 = quantiles(off[here, column])
-            share80, share95 = (float(v) for v in inside[here, column].mean(0))
+            because = "serving runs of left-out engine eras, launch settings taken as unknown"
+            if held:
+                groups = "serving runs of left-out (device, model) groups"
+                because = f"{groups}; {held(here, column)}"
             rows.append(
                 Width(
                     metric=metric,
@@ -154,10 +170,10 @@ def _widths(runs: Runs, off: Array, inside: NDArray[np.bool_]) -> tuple[Width, .
                     q95=round(q95, 4),
                     rows=int(here.sum()),
                     groups=len(set(runs.groups[here])),
-                    because="serving runs of left-out (device, model) groups; ranges from other "
-                    f"groups alone held {share80:.1%} and {share95:.1%}",
+                    because=because,
                     device_classes=("gpu", "npu"),
                     kinds=(str(kind),),
+                    launch_known=held is not None,
                 )
             )
     return tuple(rows)
@@ -166,9 +182,9 @@ def _widths(runs: Runs, off: Array, inside: NDArray[np.bool_]) -> tuple[Width, .
 def merged_widths(new: tuple[Width, ...], old: WidthFile, date: dt.date) -> WidthFile:
     """Return the width file with rows of the same metric, label and classes replaced."""
 
-    def key(row: Width) -> tuple[str, str, tuple[str, ...]]:
+    def key(row: Width) -> tuple[str, str, tuple[str, ...], bool]:
         # Rows by kind of model take the place of rows for both kinds.
-        return (row.metric, row.evidence, row.device_classes)
+        return (row.metric, row.evidence, row.device_classes, row.launch_known)
 
     fresh = {key(row): row for row in new}
     kept = tuple(row for row in old.width if key(row) not in fresh)

@@ -291,7 +291,8 @@ class PowerFile(Record, frozen=True):
 class Width(Record, frozen=True):
     """Half-width of a range: quantiles of |ln(measured / predicted)| on left-out groups.
 
-    ``device_classes`` and ``kinds`` (dense, moe) empty: all.
+    ``device_classes`` and ``kinds`` (dense, moe) empty: all. ``launch_known``: only for runs whose
+    launch settings are known (:mod:`advisor.schema.recipe`).
     """
 
     metric: Literal["tpot", "ttft", "prefill", "throughput", "memory", "power"]
@@ -303,6 +304,7 @@ class Width(Record, frozen=True):
     because: str
     device_classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    launch_known: bool = False
 
     def __post_init__(self) -> None:
         if self.q95 < self.q80:
