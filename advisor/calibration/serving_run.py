@@ -127,8 +127,10 @@ def _fitted(
 ) -> EngineEra:
     """Return the era with fitted costs, and errors and coverage on its left-out groups.
 
-    An era without runs gets what its engine's others say.
+    An era without runs gets what its engine's others say, unless its costs are fixed.
     """
+    if era.fixed:
+        return era
     here = np.array([one.id == era.id for one in runs.eras])
     tpot, ttft, throughput = (median_error(off[here, column]) for column in range(3))
     shares = inside[here, 0].mean(0) if here.any() else np.zeros(2)

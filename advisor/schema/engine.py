@@ -173,7 +173,8 @@ class EngineEra(Record, frozen=True):
     within its runs; ``engines`` the catalogue engines it
     speaks for. The errors are medians on groups
     (device, model) left out of the fit, ``left_out_in80`` and ``left_out_in95`` the shares of
-    their TPOT inside the stated ranges.
+    their TPOT inside the stated ranges. ``fixed``: costs read off other measurements, named in the
+    note; a fit to serving runs leaves them alone.
     """
 
     id: Slug
@@ -192,6 +193,7 @@ class EngineEra(Record, frozen=True):
     versions: tuple[str, ...] = ()
     only_versions: tuple[str, ...] = ()
     note: str = ""
+    fixed: bool = False
 
 
 class EngineCostFile(Record, frozen=True):
