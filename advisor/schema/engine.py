@@ -95,11 +95,15 @@ class MemoryRule(Record, frozen=True):
 
 
 class Scheduler(Record, frozen=True):
-    """Limits of a step: tokens in all, sequences, and whether prompts run alone."""
+    """Limits of a step: tokens in all, sequences, and whether prompts run alone.
+
+    ``reserves_output``: a request joins only if the cache has room for its whole answer.
+    """
 
     max_step_tokens: Fact
     max_sequences: Fact
     prefill_alone: bool = False
+    reserves_output: bool = False
 
 
 class Engine(Record, frozen=True):
@@ -107,6 +111,7 @@ class Engine(Record, frozen=True):
 
     ``default_for`` lists the device classes it is the default of; ``formats`` the weight
     formats it runs, preferred first: the first one the device has a peak for is the default.
+    ``converts_bf16``: it runs bf16 weights also on chips without bf16 arithmetic.
     """
 
     schema: Literal[1]
@@ -122,6 +127,7 @@ class Engine(Record, frozen=True):
     aliases: tuple[str, ...] = ()
     default_for: tuple[DeviceClass, ...] = ()
     kv_format: str = "bf16"
+    converts_bf16: bool = False
     kv_block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
     host_per_step_s: Fact | None = None
     notes: str = ""
