@@ -106,8 +106,8 @@ def test_a_long_leap_loses_no_digits():
     made = Server(step_times(rng, 4, 64), 4, 64, 1e9, factor=1.01, per_step_s=1e-4)
     requests = make_requests([0.0, 0.5, 0.6], [10, 1500, 33], [4000, 2, 3000])
     world = agree(Case(requests, one_tier(made), routes(3)))
-    assert world.counters[4] < 400  # events: the reference made more than 4000 steps
-    assert world.servers.step_count[0] > 4000
+    assert world.counters[4] < 400  # events: the reference made one a step
+    assert world.servers.step_count[0] >= 4000
 
 
 def test_stopping_to_look_changes_nothing():

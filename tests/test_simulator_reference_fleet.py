@@ -201,10 +201,10 @@ def test_prefix_aware_routing_saves_prompts():
 
 
 def test_requests_of_a_failed_server_are_sent_again_once():
-    requests = traffic(np.random.default_rng(0), 40, 50.0)
+    requests = traffic(np.random.default_rng(0), 40, 50.0, lengths=(40, 60))
     groups = pair("least-outstanding")
     once = routes(40, retries=1)
-    failing = ((0.2, 0, False), (0.3, 1, False), (9.0, 0, True), (9.0, 1, True))
+    failing = ((0.2, 0, False), (0.7, 1, False), (9.0, 0, True), (9.0, 1, True))
     world = agree(Case(requests, groups, once, outages=failing))
     assert (world.requests.attempts <= 2).all()
     assert set(world.requests.status.tolist()) == {w.FINISHED, w.FAILED}

@@ -324,6 +324,7 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
         count += 1
     for k in range(count):
         server.wasted_tokens += w.requests[held[k]].done
+        w.requests[held[k]].done = 0
     server.up, server.accepting, server.doing, server.alone = 0, 0, IDLE, 0
     server.running, server.prefilling, server.outstanding, server.prefill_tokens = 0, 0, 0, 0
     server.stalled, server.batch, server.steps, server.grown = 0, 0, 0, 0
@@ -359,3 +360,11 @@ def start_server(w: World, s: int, time_s: float) -> None:
     server.up, server.accepting, server.doing, server.started_s = 1, 1, IDLE, time_s
     server.version += 1
     _forget(w, s)
+
+
+@njit(cache=True)
+def drain_server(w: World, s: int, time_s: float) -> None:
+    """Let a server take nothing new; it stops when it is empty."""
+    server = w.servers[s]
+    server.accepting = 0
+    stop_if_drained(server, time_s)

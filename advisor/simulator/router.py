@@ -334,7 +334,7 @@ def answered(w: World, i: int, time_s: float) -> None:
         return
     checked_s = request.last_s + tier.verify_s
     if request.escalates == REJECTED:
-        request.tries, request.hops, request.attempts = 0, 0, 0
+        request.tries, request.hops, request.attempts, request.done = 0, 0, 0, 0
         request.escalates = GONE_ON
         push(w.heap, w.counters, checked_s, ARRIVAL, i, PASSED_ON)
         return
