@@ -65,7 +65,10 @@ def main(arguments: list[str]) -> None:
     unseen = predicted_both(pooled, outside.small, outside.large)
     points = mean_points(outside.small, outside.large, outside.both, unseen)
     residuals = np.concatenate(
-        [z_residuals(pairs, left_out_predictions(fitter, "benchmark")), z_residuals(outside, unseen)]
+        [
+            z_residuals(pairs, left_out_predictions(fitter, "benchmark")),
+            z_residuals(outside, unseen),
+        ]
     )
     names, index, counts = np.unique(
         np.concatenate([pairs.benchmark, outside.benchmark]),

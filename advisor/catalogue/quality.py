@@ -33,8 +33,12 @@ def read_scores(model_id: str) -> QualityFile:
 
 
 def get_scores(name: str) -> QualityFile:
-    """Return the scores of a system by id or model alias; unknown names raise UnknownNameError."""
+    """Return the scores of a system by id or model alias; unknown names raise UnknownNameError.
+
+    A scored system's own id goes first: some models share the shape, and so the alias, of another
+    model but not its scores.
+    """
     known = {entry: entry for entry in score_ids()}
     alias = model_names().get(normalise(name))
-    wanted = alias if alias in known else name
+    wanted = alias if alias in known and normalise(name) not in known else name
     return read_scores(find(wanted, known, "scored system", _LISTING))

@@ -72,9 +72,7 @@ def escalations(verifier: Verifier, outcomes: Outcomes, uniform: Floats) -> Flag
     outcomes, uniform
         ``(n,)`` outcomes, and draws from 0 to 1 that are independent of them.
     """
-    rate = np.where(
-        small_right(outcomes), 1 - verifier.accepts_right, verifier.escalates_wrong
-    )
+    rate = np.where(small_right(outcomes), 1 - verifier.accepts_right, verifier.escalates_wrong)
     return np.asarray(uniform < rate, dtype=np.bool_)
 
 

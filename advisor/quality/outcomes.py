@@ -17,7 +17,7 @@ from advisor.quality.joint import JointShares, measured_shares
 RIGHT, LENGTH = "|correct", "|out_chars"
 """Endings of the columns of one model."""
 _MAX_BYTES = 200_000_000
-_TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
+_TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
 
 
 @dataclass(frozen=True, eq=False)
