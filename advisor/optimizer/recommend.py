@@ -94,7 +94,7 @@ def _assembled(
         verdict=_verdict(winner, others, doubt) if winner else None,
         alternatives=tuple(a for a, _ in rows),  # type: ignore[misc]
         binding=binding_of(question, winner) if winner else (),
-        fronts=fronts_of(question) if winner else (),
+        fronts=fronts_of(question, [winner, *others]) if winner else (),
         uncertainty=doubt,
         infeasible=infeasible,
         replays=replays,

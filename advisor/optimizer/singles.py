@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from advisor.optimizer.assemble import Question
-from advisor.optimizer.kinds import option_kind
+from advisor.optimizer.options import kind_of
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
 from advisor.optimizer.result import PlanKind
 
@@ -44,12 +44,16 @@ class Singles:
         """
         best: tuple[float, int | None, int] = (np.inf, None, 0)
         for i in self._whole:
-            if kind not in ("mix", option_kind(self._question.options[i])):
+            if kind not in ("mix", kind_of([self._question.options[i]])):
                 continue
             usd, devices = self._usd(int(i), factor)
             if usd < best[0]:
                 best = (usd, int(i), devices)
         return best
+
+    def every(self) -> dict[int, float]:
+        """Return the cost of every option that serves everything, at the stated volume."""
+        return {int(i): self._usd(int(i), 1.0)[0] for i in self._whole}
 
     def _cost(self, option: int, factor: float) -> tuple[float, int]:
         problem = self._question.problem
