@@ -13,6 +13,7 @@ from advisor.cli import (
     bench,
     calibrate,
     catalogue,
+    claims,
     compare,
     estimate,
     import_bench,
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
 app.command("simulate")(simulate.simulate)
+app.command("claims")(claims.claims)
 app.command("validate")(validate.validate)
 app.command("validate-log")(simulate.validate_log)
 app.command("bench")(bench.bench)
