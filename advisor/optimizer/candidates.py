@@ -24,6 +24,7 @@ from advisor.optimizer.demand import Demand
 from advisor.optimizer.hardware import Hardware
 from advisor.optimizer.models import ModelChoice
 from advisor.optimizer.problem import Floats
+from advisor.optimizer.tokens import in_tokens_of
 from advisor.perf.layout import Layout, check_layout
 from advisor.perf.load import Profile
 from advisor.perf.step import StepModel
@@ -129,6 +130,7 @@ def evaluate(
     variant: Variant, hardware: Hardware, size: int, asked: Asked, four_bit_loss: float
 ) -> Candidate | None:
     """Return what a replica does, None if it doesn't fit or keeps no class's limits."""
+    asked = in_tokens_of(asked, variant.model.token_factors)
     request = EstimateRequest(
         model=variant.model.model.id,
         hw=hardware.device.id,
