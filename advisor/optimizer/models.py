@@ -37,6 +37,8 @@ class ModelChoice:
         One a class, None where its metric is unknown for the model.
     token_factors
         ``(C,)`` tokens it needs over those the workload counts in.
+    strong
+        Meets the floor of some class, or there is none.
     tuned
         The scenario's fine-tuning this is, if any; the shape is the base's.
     """
@@ -49,6 +51,7 @@ class ModelChoice:
     active: float
     scores: tuple[ScoreFact | None, ...]
     token_factors: Floats
+    strong: bool = True
     tuned: Tuned | None = None
 
     @property
@@ -128,10 +131,21 @@ def models_of(scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBoo
                 token_factors=token_factors(
                     model.id, scenario.use.tokens_of, scenario.workload.classes
                 ),
+                strong=_strong(scenario, classes, facts),
                 tuned=tuned,
             )
         )
     return ModelList(tuple(found), excluded)
+
+
+def _strong(
+    scenario: Scenario, classes: Sequence[ClassDemand], facts: Sequence[ScoreFact | None]
+) -> bool:
+    floors = [scenario.floor_of(c.name) or 0.0 for c in classes]
+    return any(
+        (f is None and not floor) or (f is not None and f.value >= floor)
+        for f, floor in zip(facts, floors, strict=True)
+    )
 
 
 def _named(
