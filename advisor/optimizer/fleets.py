@@ -22,7 +22,7 @@ from advisor.optimizer.tokens import token_factors
 from advisor.schema.fleet import ApiTier, DeviceTier, Fleet, JointScores, ReplicaTier, Route, Tier
 from advisor.schema.workload import TrafficClass, Workload
 
-LEAST_REQUESTS, MOST_REQUESTS = 2_000, 12_000
+LEAST_REQUESTS, MOST_REQUESTS = 2_000, 6_000
 LONGEST_S = 3600.0
 
 

@@ -1,0 +1,5 @@
+"""x."""
+
+
+def check(world, requests, groups):
+    pass
