@@ -70,6 +70,7 @@ def question_of(
     slo_factor: float = 1.0,
     candidates: CandidateList | None = None,
     weak_too: bool = False,
+    with_pairs: bool = True,
 ) -> Question:
     """Build options and the solver's numbers.
 
@@ -85,6 +86,8 @@ def question_of(
         Deployments found before; None: search.
     weak_too
         Search also models far below every floor.
+    with_pairs
+        Offer routed pairs and cascades.
     """
     s = facts.scenario
     if candidates is None:
@@ -106,7 +109,9 @@ def question_of(
     pools = [p for p, kept in zip(pools, keep, strict=True) if kept]
     singles = [pool_option(i, p) for i, p in enumerate(pools)]
     singles += [*facts.remote.options, *facts.local.options]
-    options = singles + pair_options(s, classes, facts.asked, singles, pools)
+    options = list(singles)
+    if with_pairs:
+        options += pair_options(s, classes, facts.asked, singles, pools)
     names = tuple(sorted({c for o in options for c in o.charges if facts.charges.get(c)}))
     problem = _problem(facts, pools, options, names)
     return Question(facts, candidates, tuple(pools), tuple(options), names, problem)
