@@ -13,11 +13,13 @@ import numpy as np
 from advisor.optimizer.assemble import Question
 from advisor.optimizer.mix import MixSolution, solve
 from advisor.optimizer.problem import Bools, MixProblem, merge_periods, restrict
+from advisor.optimizer.singles import Singles
 
 LEVELS = 5
-COARSE_GAP = 1e-3
-FINE_GAP = 1e-5
-TIME_LIMIT_S = 5.0
+COARSE_GAP = 2e-3
+FINE_GAP = 1e-4
+COARSE_NODES = 200
+FINE_NODES = 2_000
 
 
 def options_on(question: Question, pools: Bools) -> Bools:
@@ -33,7 +35,7 @@ def in_levels(problem: MixProblem, levels: int = LEVELS) -> MixProblem:
         return small
     edges = np.unique(np.quantile(total, np.linspace(0.0, 1.0, levels + 1)))
     index = np.clip(np.searchsorted(edges, total, side="left") - 1, 0, len(edges) - 2)
-    groups = [index == i for i in range(len(edges) - 1) if (index == i).any()]
+    groups = [np.nonzero(index == i)[0] for i in range(len(edges) - 1) if i in index]
     return replace(
         small,
         demand_per_s=np.stack([small.demand_per_s[:, g].max(axis=1) for g in groups], axis=1),
@@ -43,7 +45,7 @@ def in_levels(problem: MixProblem, levels: int = LEVELS) -> MixProblem:
 
 def compact(problem: MixProblem) -> MixProblem:
     """Drop pools, options and charges that nothing allowed uses; indices shift."""
-    options = problem.allowed.any(axis=1)
+    options = np.asarray(problem.allowed.any(axis=1))
     uses = options[problem.use_option]
     pools = np.zeros(len(problem.pools), dtype=bool)
     pools[problem.use_pool[uses]] = True
@@ -93,14 +95,14 @@ def _expanded(problem: MixProblem, small: MixProblem, found: MixSolution) -> Mix
 def solve_exactly(problem: MixProblem) -> MixSolution:
     """Solve with every hour as it is; indices of the problem given."""
     small = compact(problem)
-    found = solve(small, gap=FINE_GAP, time_limit_s=TIME_LIMIT_S)
+    found = solve(small, gap=FINE_GAP, node_limit=FINE_NODES)
     return _expanded(problem, small, found)
 
 
 def quick(problem: MixProblem) -> MixSolution:
     """Solve with joined hours: the choice of pools, and a cost that is a little high."""
     levelled = compact(in_levels(problem))
-    found = solve(levelled, gap=COARSE_GAP, time_limit_s=TIME_LIMIT_S)
+    found = solve(levelled, gap=COARSE_GAP, node_limit=COARSE_NODES)
     return _expanded(in_levels(problem), levelled, found)
 
 
@@ -108,10 +110,16 @@ def best_plan(question: Question, keep: Bools | None = None) -> MixSolution:
     """Return the cheapest mix of the options in ``keep`` ``(O,)`` (None: of all)."""
     problem = question.problem if keep is None else restrict(question.problem, keep)
     coarse = quick(problem)
-    if not coarse.feasible:
+    if coarse.status == "infeasible":
         # Joined hours overstate what a month takes: a limit may still hold with exact ones.
         return solve_exactly(problem) if problem.limits else coarse
-    used = (coarse.fixed > 0) | coarse.scaled.any(axis=1)
+    used = np.zeros(len(problem.pools), dtype=bool)
+    if coarse.feasible:
+        used |= (coarse.fixed > 0) | coarse.scaled.any(axis=1)
+    # The best option alone is known at exact hours: joined hours may have hidden it.
+    alone = Singles(replace(question, problem=problem)).best("mix", 1.0)[1]
+    if alone is not None:
+        used[[p for p, _ in question.options[alone].uses]] = True
     chosen = restrict(problem, options_on(question, used))
     exact = solve_exactly(chosen)
     return exact if exact.feasible else solve_exactly(problem)
