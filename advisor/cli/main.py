@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import advisor
-from advisor.cli import bench, calibrate, catalogue, compare, estimate, import_bench, validate
+from advisor.cli import bench, calibrate, catalogue, compare, estimate, import_bench, ui, validate
 from advisor.errors import AdvisorError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("compare")(compare.compare)
 app.command("validate")(validate.validate)
 app.command("bench")(bench.bench)
 app.command("import-bench")(import_bench.import_bench)
+app.command("ui")(ui.ui)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(calibrate.app, name="calibrate")
 

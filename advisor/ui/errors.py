@@ -1,0 +1,51 @@
+"""What went wrong, what would be valid, and buttons that set it."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from advisor.errors import AdvisorError
+from advisor.ui import state
+from advisor.ui.fields import FIELDS, Value
+from advisor.ui.scenario import read_value
+from advisor.ui.view import View, plain
+
+_OPTION = re.compile(r"(--[a-z-]+) (\S+)")
+
+
+def changes_of(suggestion: str) -> dict[str, Value]:
+    """Return the fields a suggestion of the command sets; empty if it isn't one.
+
+    >>> changes_of("--slo-ttft-ms 120 --slo-tpot-ms 30")
+    {'ttft_s': 0.12, 'tpot_ms': 30.0}
+    """
+    found: dict[str, Value] = {}
+    options = {f.option: f for f in FIELDS}
+    for option, text in _OPTION.findall(suggestion):
+        field = options.get(option)
+        if field is None:
+            return {}
+        try:
+            value = read_value(field, text)
+        except ValueError:
+            return {}
+        if isinstance(value, float):
+            value = round(value / field.per_option, 9)
+        found[field.key] = value
+    return found
+
+
+def show_error(error: AdvisorError, view: View) -> None:
+    """Show cause and way out; a suggestion that sets fields becomes a button."""
+    st.error(f"**{view.say(f'error_{error.code}')}** {plain(error.message)}")
+    ways = [(text, changes_of(text)) for text in error.suggestions]
+    buttons = [(text, fields) for text, fields in ways if fields]
+    if buttons:
+        st.write(view.say("ui_relax"))
+    for index, (text, fields) in enumerate(buttons):
+        st.button(plain(text), key=f"relax_{index}", on_click=state.change, kwargs=fields)
+    others = [text for text, fields in ways if not fields]
+    if others:
+        st.write(view.say("ui_valid") + plain(", ".join(others)))

@@ -1,0 +1,72 @@
+"""The frame round every page: navigation, sidebar, notices, errors."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+import advisor
+from advisor.catalogue.data_version import catalogue_version
+from advisor.errors import AdvisorError
+from advisor.report.locale import say
+from advisor.ui import sidebar, state
+from advisor.ui.errors import show_error
+from advisor.ui.view import View, keep
+
+PAGES = Path(__file__).with_name("screens")
+_TITLES = {"why": "page_why", "data": "page_data"}
+"""File of ``screens`` → key of its title; the first is where a bare address leads."""
+
+_LANGUAGE_TAG = {
+    "en": "<script>document.documentElement.lang = 'en'</script>",
+    "zh": "<script>document.documentElement.lang = 'zh-CN'</script>",
+}
+
+
+def _navigation(lang: str) -> StreamlitPage:
+    pages = [
+        st.Page(PAGES / f"{name}.py", title=say(title, lang), url_path=name, default=index == 0)
+        for index, (name, title) in enumerate(_TITLES.items())
+    ]
+    return st.navigation(pages, position="top")
+
+
+def _bug(error: Exception, lang: str) -> None:
+    """Say that it is ours, and give the reader a report to send."""
+    st.error(say("ui_bug", lang))
+    lines = traceback.format_exception(error)
+    report = f"advisor {advisor.__version__} · Python {platform.python_version()}\n" + "".join(
+        lines
+    )
+    with st.expander(say("ui_bug_report", lang)):
+        st.code(report, language=None)
+
+
+def main() -> None:
+    """Draw one run of the dashboard."""
+    data = catalogue_version()
+    state.seed(data)
+    lang: str = st.session_state["lang"]
+    st.set_page_config(
+        page_title=say("ui_title", lang), page_icon=":material/balance:", layout="wide"
+    )
+    sidebar.language()
+    page = _navigation(lang)
+    scenario = sidebar.fields(lang)
+    view = View(lang, scenario, data)
+    sidebar.carry(view)
+    state.follow(scenario, lang, data)
+    keep(view)
+    st.html(_LANGUAGE_TAG[lang], unsafe_allow_javascript=True)
+    for notice in state.notices():
+        st.info(view.say(notice))
+    try:
+        page.run()
+    except AdvisorError as error:
+        show_error(error, view)
+    except Exception as error:
+        _bug(error, lang)
