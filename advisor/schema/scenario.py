@@ -51,9 +51,7 @@ class Scenario(Record, frozen=True):
     def __post_init__(self) -> None:
         known = [one.name for one in self.workload.classes]
         named = [(f"quality.floor[{i}].class", f.traffic_class) for i, f in enumerate(self.floors)]
-        named += [
-            (f"retrieval[{i}].class", r.traffic_class) for i, r in enumerate(self.retrieval)
-        ]
+        named += [(f"retrieval[{i}].class", r.traffic_class) for i, r in enumerate(self.retrieval)]
         for where, name in named:
             if name not in known:
                 msg = f"{where} names {name!r}; the workload has: {', '.join(known) or 'no class'}"

@@ -8,8 +8,8 @@ import streamlit as st
 
 from advisor.errors import AdvisorError
 from advisor.ui import state
-from advisor.ui.fields import FIELDS, Value
-from advisor.ui.scenario import read_value
+from advisor.ui.fields import FIELDS, read_value
+from advisor.ui.question import Value
 from advisor.ui.view import View, plain
 
 _OPTION = re.compile(r"(--[a-z-]+) (\S+)")
@@ -19,21 +19,18 @@ def changes_of(suggestion: str) -> dict[str, Value]:
     """Return the fields a suggestion of the command sets; empty if it isn't one.
 
     >>> changes_of("--slo-ttft-ms 120 --slo-tpot-ms 30")
-    {'ttft_s': 0.12, 'tpot_ms': 30.0}
+    {'slo_ttft_ms': 120.0, 'slo_tpot_ms': 30.0}
     """
     found: dict[str, Value] = {}
-    options = {f.option: f for f in FIELDS}
+    options = {f.option: f for f in FIELDS if f.option}
     for option, text in _OPTION.findall(suggestion):
         field = options.get(option)
         if field is None:
             return {}
         try:
-            value = read_value(field, text)
+            found[field.key] = read_value(field, text)
         except ValueError:
             return {}
-        if isinstance(value, float):
-            value = round(value / field.per_option, 9)
-        found[field.key] = value
     return found
 
 

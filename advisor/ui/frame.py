@@ -18,6 +18,7 @@ from advisor.ui.errors import show_error
 from advisor.ui.view import View, keep
 
 PAGES = Path(__file__).with_name("screens")
+ICON = Path(__file__).with_name("icon.svg")
 _TITLES = {"why": "page_why", "data": "page_data"}
 """File of ``screens`` → key of its title; the first is where a bare address leads."""
 
@@ -51,15 +52,13 @@ def main() -> None:
     data = catalogue_version()
     state.seed(data)
     lang: str = st.session_state["lang"]
-    st.set_page_config(
-        page_title=say("ui_title", lang), page_icon=":material/balance:", layout="wide"
-    )
+    st.set_page_config(page_title=say("ui_title", lang), page_icon=str(ICON), layout="wide")
     sidebar.language()
     page = _navigation(lang)
-    scenario = sidebar.fields(lang)
-    view = View(lang, scenario, data)
+    asked = sidebar.fields(lang)
+    view = View(lang, asked, data)
     sidebar.carry(view)
-    state.follow(scenario, lang, data)
+    state.follow(asked, lang, data)
     keep(view)
     st.html(_LANGUAGE_TAG[lang], unsafe_allow_javascript=True)
     for notice in state.notices():

@@ -1,21 +1,18 @@
-"""The sidebar: language, the scenario's fields, and how to carry the scenario away."""
+"""The sidebar: language, the fields, and how to carry the question away."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import streamlit as st
 
-from advisor.errors import AdvisorError
-from advisor.report.locale import say
+from advisor.catalogue import devices, models, prices
+from advisor.report.locale import say, words
 from advisor.ui import state
+from advisor.ui.asked import Asked, estimate_command, link
 from advisor.ui.fields import FIELDS, LANGUAGES, Field, Group
-from advisor.ui.scenario import (
-    MAX_SCENARIO_BYTES,
-    Scenario,
-    as_toml,
-    command,
-    from_toml,
-    link,
-)
+from advisor.ui.question import OWN, as_toml, examples, pack
 from advisor.ui.view import View, plain
 
 _NAMES = {"en": "English", "zh": "中文"}
@@ -34,6 +31,28 @@ def language() -> str:
     return chosen or LANGUAGES[0]
 
 
+@cache
+def _thing(key: str, name: str) -> str:
+    """Return what a device, model or site is called."""
+    if key in ("hw", "rent", "owned_hw"):
+        return devices.read_device(name).name
+    if key == "model" and name in models.model_ids():
+        return models.read_model(name).name
+    return prices.get_site(name).name if key == "site" else name
+
+
+def _shown(field: Field, lang: str) -> Callable[[str], str]:
+    def name(value: str) -> str:
+        if field.key == "base":
+            if value == OWN:
+                return say("ui_own", lang)
+            example = examples()[value]
+            return example.title_zh if lang == "zh" else example.title
+        return words(lang).get(f"choice_{value}") or _thing(field.key, value)
+
+    return name
+
+
 def _number(field: Field, lang: str) -> None:
     whole = field.kind == "whole"
     kind = int if whole else float
@@ -41,80 +60,86 @@ def _number(field: Field, lang: str) -> None:
         say(field.label, lang),
         min_value=kind(field.low),
         max_value=kind(field.high),
+        value=None,
         step=kind(field.step),
-        format=None if whole else "%g",
+        format="%d" if whole else "%g",
         key=field.key,
         help=plain(say(field.help, lang)) if field.help else None,
-        placeholder=say("ui_open", lang),
-        required=field.default is not None,
+        placeholder=say("ui_open" if field.group == "look" else "ui_no_limit", lang),
     )
 
 
 def _choice(field: Field, lang: str) -> None:
     assert field.choices is not None
+    help_text = plain(say(field.help, lang)) if field.help else None
+    if field.kind == "many":
+        st.multiselect(
+            say(field.label, lang),
+            field.choices(),
+            key=field.key,
+            format_func=_shown(field, lang),
+            help=help_text,
+            placeholder=say("ui_any", lang),
+        )
+        return
     st.selectbox(
         say(field.label, lang),
         field.choices(),
         index=None,
         key=field.key,
-        help=plain(say(field.help, lang)) if field.help else None,
-        placeholder=say("ui_open", lang),
-        required=field.default is not None,
+        format_func=_shown(field, lang),
+        help=help_text,
+        placeholder=say("ui_open" if field.group == "look" else "ui_none", lang),
+        on_change=state.take_base if field.key == "base" else None,
     )
 
 
 def _group(group: Group, lang: str) -> None:
     for field in FIELDS:
         if field.group == group:
-            (_choice if field.kind == "choice" else _number)(field, lang)
+            (_number if field.kind in ("whole", "number") else _choice)(field, lang)
 
 
-def fields(lang: str) -> Scenario:
+def fields(lang: str) -> Asked:
     """Draw every field and return what they hold."""
     with st.sidebar:
-        _group("look", lang)
-        _group("load", lang)
-        _group("limits", lang)
+        _group("ask", lang)
         with st.expander(say("ui_assumptions", lang)):
-            _group("assume", lang)
+            _group("more", lang)
+        with st.expander(say("ui_look", lang)):
+            _group("look", lang)
     return state.held()
 
 
-def _take_upload() -> None:
-    """Read the uploaded scenario into the widgets; say what is wrong with one that isn't."""
-    upload = st.session_state["scenario_file"]
-    if upload is None:
-        return
-    st.session_state["_upload_error"] = None
-    try:
-        state.put(from_toml(upload.getvalue().decode("utf-8", "replace"), upload.name))
-    except AdvisorError as error:
-        st.session_state["_upload_error"] = error.message
+def _ways_out(view: View) -> None:
+    lang, asked = view.lang, view.asked
+    st.caption(say("ui_link", lang))
+    address = (st.context.url or "").split("?")[0]
+    st.code(link(address, asked, lang, view.data), language=None, wrap_lines=True)
+    if asked.by_key["base"] == OWN and not pack(asked.own):
+        st.warning(say("ui_link_too_long", lang))
+    st.download_button(
+        say("ui_save_scenario", lang),
+        as_toml(asked.scenario),
+        file_name="scenario.toml",
+        mime="application/toml",
+        on_click="ignore",
+    )
+    st.caption(say("ui_command", lang))
+    st.code(estimate_command(asked, lang), language="bash", wrap_lines=True)
 
 
 def carry(view: View) -> None:
     """Draw what a viewer takes along: link, scenario file, command; and the way back in."""
-    lang = view.lang
-    with st.sidebar.expander(say("ui_carry", lang)):
-        st.caption(say("ui_link", lang))
-        base = (st.context.url or "").split("?")[0]
-        st.code(link(base, view.scenario, lang, view.data), language=None, wrap_lines=True)
-        st.caption(say("ui_command", lang))
-        st.code(command(view.scenario, lang), language="bash", wrap_lines=True)
-        st.download_button(
-            say("ui_save_scenario", lang),
-            as_toml(view.scenario, view.data),
-            file_name="scenario.toml",
-            mime="application/toml",
-            on_click="ignore",
-        )
+    with st.sidebar.expander(say("ui_carry", view.lang)):
+        _ways_out(view)
         st.file_uploader(
-            say("ui_load_scenario", lang),
+            say("ui_load_scenario", view.lang),
             type="toml",
             key="scenario_file",
-            max_upload_size=max(MAX_SCENARIO_BYTES // 1_000_000, 1),
-            on_change=_take_upload,
+            max_upload_size=1,
+            on_change=state.take_upload,
         )
-        wrong = st.session_state.get("_upload_error")
+        wrong = st.session_state.get(state.UPLOAD_ERROR)
         if wrong:
             st.error(plain(wrong))

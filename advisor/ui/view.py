@@ -9,12 +9,13 @@ from functools import lru_cache
 import streamlit as st
 
 from advisor.charts.chart import Style
+from advisor.estimator.request import EstimateRequest
 from advisor.estimator.result import EstimateResult
 from advisor.estimator.run import estimate_point
 from advisor.report.locale import say
 from advisor.report.style import style
 from advisor.schema.text import Text
-from advisor.ui.scenario import Scenario, to_request
+from advisor.ui.asked import Asked
 
 _KEY = "_view"
 _MARKS = str.maketrans({c: "\\" + c for c in "\\`*_[]()<>#|~$:!"})
@@ -34,7 +35,7 @@ class View:
     """One viewer's page run."""
 
     lang: str
-    scenario: Scenario
+    asked: Asked
     data: str
 
     def say(self, text: Text | str) -> str:
@@ -48,13 +49,13 @@ class View:
 
 
 @lru_cache(maxsize=256)
-def _estimate(scenario: Scenario, today: dt.date) -> EstimateResult:
-    return estimate_point(to_request(scenario), today)
+def _estimate(request: EstimateRequest, today: dt.date) -> EstimateResult:
+    return estimate_point(request, today)
 
 
-def estimated(scenario: Scenario) -> EstimateResult:
-    """Return the scenario's estimate; the same question of the same day is answered once."""
-    return _estimate(scenario, dt.date.today())
+def estimated(asked: Asked) -> EstimateResult:
+    """Return the estimate Why shows; the same question of the same day is answered once."""
+    return _estimate(asked.request, dt.date.today())
 
 
 def keep(view: View) -> None:
