@@ -9,10 +9,12 @@ import string
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from advisor.errors import UsageError
+from advisor.optimizer.result import PLAN_KINDS, LineKind
 from advisor.report.locale import LANGUAGES, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
@@ -23,6 +25,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
 FILLINGS = {
     "way": ("rented", "owned"),
     "field": ("input", "output"),
+    "plan": PLAN_KINDS,
+    "line": get_args(LineKind),
+    "latency": ("ttft", "tpot", "e2e"),
+    "problem": (
+        "usage",
+        "infeasible",
+        "data",
+        "unknown-name",
+        "missing-data",
+        "invalid-file",
+        "stale-price",
+    ),
+    "choice": ("any", "on-premises", "on-device", "yes", "no"),
     "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
 }
 

@@ -23,8 +23,17 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
 )
 """Okabe and Ito's palette (2008); its black is a grey that shows on light and dark alike."""
 
-SMALL, MEDIUM, LARGE, API, DEVICE, IDLE = BLUE, PINK, RED, ORANGE, GREEN, BLACK
-"""One colour a kind of option, on every page."""
+IDLE = BLACK
+
+PLAN_LOOKS = {
+    "mix": (SKY, "diamond", "solid"),
+    "small": (BLUE, "circle", "dash"),
+    "mid": (PINK, "triangle-up", "dashdot"),
+    "large": (RED, "square", "longdash"),
+    "api": (ORANGE, "x", "dot"),
+    "device": (GREEN, "star", "longdashdot"),
+}
+"""Colour, marker and dash of a kind of plan: the same on every page."""
 
 EVIDENCE_MARKS = {
     "exact": "diamond",
@@ -52,6 +61,26 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Money:
+    """The currency money is shown in; results are in US dollars.
+
+    Parameters
+    ----------
+    code
+        Shown behind amounts.
+    per_usd
+        Units of it one dollar buys, at the dated rate of the result.
+    """
+
+    code: str = "USD"
+    per_usd: float = 1.0
+
+    def of(self, usd: float) -> float:
+        """Return dollars in this currency."""
+        return usd * self.per_usd
+
+
+@dataclass(frozen=True)
 class Chart:
     """One chart.
 
@@ -69,6 +98,26 @@ class Chart:
     alt: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str | float, ...], ...]
+
+
+def plan_name(plan: str, style: Style) -> str:
+    """Return what a kind of plan is called."""
+    return style.say(f"plan_{plan}")
+
+
+def line_name(line: str, style: Style) -> str:
+    """Return what a line of the bill is called."""
+    return style.say(f"line_{line}")
+
+
+def latency_name(latency: str, style: Style) -> str:
+    """Return what ``ttft``, ``tpot`` or ``e2e`` is called."""
+    return style.say(f"latency_{latency}")
+
+
+def month_axis(style: Style, money: Money) -> str:
+    """Return the title of an axis of money a month."""
+    return style.say(Text.of("axis_money_month", currency=money.code))
 
 
 def new_figure(x: str, y: str, height: int = 380, **layout: Any) -> Figure:

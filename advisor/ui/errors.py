@@ -36,7 +36,8 @@ def changes_of(suggestion: str) -> dict[str, Value]:
 
 def show_error(error: AdvisorError, view: View) -> None:
     """Show cause and way out; a suggestion that sets fields becomes a button."""
-    st.error(f"**{view.say(f'error_{error.code}')}** {plain(error.message)}")
+    problem = error.code
+    st.error(f"**{view.say(f'error_{problem}')}** {plain(error.message)}")
     ways = [(text, changes_of(text)) for text in error.suggestions]
     buttons = [(text, fields) for text, fields in ways if fields]
     if buttons:

@@ -42,13 +42,13 @@ def _thing(key: str, name: str) -> str:
 
 
 def _shown(field: Field, lang: str) -> Callable[[str], str]:
-    def name(value: str) -> str:
+    def name(choice: str) -> str:
         if field.key == "base":
-            if value == OWN:
+            if choice == OWN:
                 return say("ui_own", lang)
-            example = examples()[value]
+            example = examples()[choice]
             return example.title_zh if lang == "zh" else example.title
-        return words(lang).get(f"choice_{value}") or _thing(field.key, value)
+        return words(lang).get(f"choice_{choice}") or _thing(field.key, choice)
 
     return name
 
