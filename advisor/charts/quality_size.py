@@ -47,13 +47,14 @@ def sized_models(benchmark: str) -> tuple[SizedModel, ...]:
             if row.benchmark == benchmark
             and row.variant in ("base", "instruct", "thinking", "unspecified")
         ]
-        if not rows or parameters is None or parameters.active is None or not model.release:
+        size = (parameters.active or parameters.total) if parameters else None
+        if not rows or size is None or not model.release:
             continue
         found.append(
             SizedModel(
                 model_id,
                 model.name,
-                parameters.active.value,
+                size.value,
                 statistics.median(rows),
                 min(rows),
                 max(rows),
