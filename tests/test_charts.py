@@ -199,7 +199,10 @@ def test_break_even_tells_where_the_cheapest_changes():
     chart = breakeven_chart.breakeven(volumes(), EN, Money(), 1e5)
     assert "all API" in chart.alt
     assert "From 10.0M on: best mix" in chart.alt
-    assert all(t.line.shape == "vh" for t in chart.figure.data)
+    assert {t.name: t.line.shape for t in chart.figure.data} == {
+        "best mix": "vh",
+        "all API": "linear",
+    }
     assert "all on device" not in {t.name for t in chart.figure.data}
 
 
@@ -260,7 +263,7 @@ def test_size_beats_nothing_smaller_and_better():
     assert len(found) > 30
     line = best_so_far(found)
     assert all(
-        a.active <= b.active and a.score < b.score for a, b in zip(line, line[1:], strict=False)
+        a.active <= b.active and a.score < b.score for a, b in pairwise(line)
     )
     assert all(m.low <= m.score <= m.high for m in found)
 

@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 
 from advisor.errors import UsageError
-from advisor.optimizer.result import PLAN_KINDS, LineKind
+from advisor.optimizer.result import PLAN_KINDS, LineKind, Terms
 from advisor.report.locale import LANGUAGES, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
@@ -26,6 +26,7 @@ FILLINGS = {
     "way": ("rented", "owned"),
     "field": ("input", "output"),
     "plan": PLAN_KINDS,
+    "terms": get_args(Terms),
     "line": get_args(LineKind),
     "latency": ("ttft", "tpot", "e2e"),
     "problem": (

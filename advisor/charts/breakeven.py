@@ -6,6 +6,9 @@ from advisor.charts.chart import PLAN_LOOKS, Chart, Money, Style, month_axis, ne
 from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, PlanKind
 from advisor.schema.text import Text
 
+PER_REQUEST = ("api", "device")
+"""Plans paid by the request: their cost has no steps."""
+
 
 def _series(b: Breakeven, kind: PlanKind) -> list[tuple[float, float | None]]:
     return [(p.requests_per_month, p.usd_per_month.get(kind)) for p in b.points]
@@ -61,7 +64,7 @@ def breakeven(b: Breakeven, style: Style, money: Money, here: float) -> Chart:
         month_axis(style, money),
         height=440,
     )
-    figure.update_xaxes(type="log", exponentformat="SI")
+    figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
     figure.update_yaxes(type="log", exponentformat="SI")
     for kind in kinds:
         points = _series(b, kind)
@@ -72,14 +75,14 @@ def breakeven(b: Breakeven, style: Style, money: Money, here: float) -> Chart:
                 y=[None if y is None else money.of(y) for _, y in points],
                 customdata=[p.devices.get(kind, 0) for p in b.points],
                 mode="lines",
-                line_shape="vh",
+                line_shape="linear" if kind in PER_REQUEST else "vh",
                 name=plan_name(kind, style),
                 line={"color": colour, "dash": dash, "width": 4 if kind == "mix" else 2},
                 hovertemplate=style.say("hover_breakeven"),
             )
         )
     here_text = style.say("chart_here")
-    figure.add_vline(x=here, line={"dash": "dot", "width": 1}, annotation_text=here_text)
+    mark_x(figure, here, here_text)
     columns = (
         style.say("axis_requests_month"),
         *(plan_name(k, style) for k in kinds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,17 @@ def month_axis(style: Style, money: Money) -> str:
     return style.say(Text.of("axis_money_month", currency=money.code))
 
 
+def mark_x(figure: Figure, x: float, text: str, colour: str = BLACK) -> None:
+    """Draw a dotted line up from a value of a logarithmic x axis, named at its top.
+
+    Plotly places lines there by value, but texts by the value's logarithm.
+    """
+    figure.add_vline(x=x, line={"dash": "dot", "width": 2, "color": colour})
+    figure.add_annotation(
+        x=math.log10(x), y=1.0, yref="paper", yanchor="bottom", text=text, showarrow=False
+    )
+
+
 def new_figure(x: str, y: str, height: int = 380, **layout: Any) -> Figure:
     """Return an empty figure with titled axes and the legend below."""
     import plotly.graph_objects as go
@@ -127,7 +139,7 @@ def new_figure(x: str, y: str, height: int = 380, **layout: Any) -> Figure:
     figure = go.Figure()
     figure.update_layout(
         height=height,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        margin={"l": 10, "r": 10, "t": 24, "b": 10},
         legend={"orientation": "h", "yanchor": "top", "y": -0.22, "x": 0},
         xaxis={"title": {"text": x}, "automargin": True},
         yaxis={"title": {"text": y}, "automargin": True},

@@ -16,6 +16,7 @@ from advisor.charts.chart import (
     Chart,
     Style,
     latency_name,
+    mark_x,
     new_figure,
 )
 from advisor.perf.roofline import Array
@@ -71,11 +72,8 @@ def latency_cdf(
         marks = [float(np.percentile(values, q)) for q in PERCENTILES]
         limit = limits_s.get(name)
         if limit is not None:
-            figure.add_vline(
-                x=limit,
-                line={"color": colour, "dash": "dot", "width": 1},
-                annotation_text=style.say(Text.of("chart_limit", name=latency_name(name, style))),
-            )
+            text = style.say(Text.of("chart_limit", name=latency_name(name, style)))
+            mark_x(figure, limit, text, colour)
         rows.append((latency_name(name, style), *marks, "–" if limit is None else limit))
     figure.add_hline(y=percentile, line={"dash": "dot", "width": 1})
     columns = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from advisor.charts.chart import (
+    BLACK,
     BLUE,
     ORANGE,
     PLAN_LOOKS,
@@ -54,7 +55,7 @@ def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Char
                 text=[style.number(end) for end in ends],
             )
         )
-    figure.add_vline(x=base, line={"width": 1})
+    figure.add_vline(x=base, line={"width": 1, "color": BLACK})
     alt = style.say("alt_tornado_none")
     if bars:
         top = bars[0]

@@ -44,8 +44,8 @@ def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
         style.say(Text.of("axis_predicted", what=quantity)),
         height=480,
     )
-    figure.update_xaxes(type="log", exponentformat="none")
-    figure.update_yaxes(type="log", exponentformat="none")
+    figure.update_xaxes(type="log", exponentformat="none", dtick=1)
+    figure.update_yaxes(type="log", exponentformat="none", dtick=1)
     for factor, dash in ((1.0, "solid"), (1 + NEAR, "dash"), (1 / (1 + NEAR), "dash")):
         figure.add_trace(
             go.Scatter(

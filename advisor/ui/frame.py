@@ -13,19 +13,27 @@ import advisor
 from advisor.catalogue.data_version import catalogue_version
 from advisor.errors import AdvisorError
 from advisor.report.locale import say
-from advisor.ui import sidebar, state
+from advisor.ui import mine, sidebar, state
 from advisor.ui.errors import show_error
 from advisor.ui.view import View, keep
 
 PAGES = Path(__file__).with_name("screens")
 ICON = Path(__file__).with_name("icon.svg")
-_TITLES = {"why": "page_why", "data": "page_data"}
+_TITLES = {
+    "answer": "page_answer",
+    "compare": "page_compare",
+    "why": "page_why",
+    "sensitivity": "page_sensitivity",
+    "data": "page_data",
+}
 """File of ``screens`` → key of its title; the first is where a bare address leads."""
 
 _LANGUAGE_TAG = {
     "en": "<script>document.documentElement.lang = 'en'</script>",
     "zh": "<script>document.documentElement.lang = 'zh-CN'</script>",
 }
+_LOOKS = Path(__file__).with_name("looks")
+"""One style sheet a language: Streamlit's own words of the upload box, less empty space."""
 
 
 def _navigation(lang: str) -> StreamlitPage:
@@ -55,12 +63,16 @@ def main() -> None:
     st.set_page_config(page_title=say("ui_title", lang), page_icon=str(ICON), layout="wide")
     sidebar.language()
     page = _navigation(lang)
+    go_to = state.going()
+    if go_to:
+        st.switch_page(PAGES / f"{go_to}.py")
     asked = sidebar.fields(lang)
-    view = View(lang, asked, data)
+    view = View(lang, asked, data, mine.overlay_folder())
     sidebar.carry(view)
     state.follow(asked, lang, data)
     keep(view)
     st.html(_LANGUAGE_TAG[lang], unsafe_allow_javascript=True)
+    st.html(_LOOKS / f"{lang}.css")
     for notice in state.notices():
         st.info(view.say(notice))
     try:

@@ -12,6 +12,7 @@ from advisor.charts.chart import Chart
 from advisor.perf.intervals import Estimate
 from advisor.report.estimate_json import guard
 from advisor.report.numbers import seconds, significant
+from advisor.schema.text import Text
 from advisor.ui.view import View, plain
 
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
@@ -53,6 +54,19 @@ def chart(found: Chart, view: View, key: str, title: str = "") -> None:
             key=f"{key}_csv",
             on_click="ignore",
         )
+
+
+def tile(name: Text | str, value: str, below: str, e: Estimate | None, view: View) -> None:
+    """Draw one number in a frame; what it rests on is the help."""
+    st.metric(
+        view.say(name),
+        value,
+        delta=plain(below),
+        delta_color="off",
+        delta_arrow="off",
+        help=view.say(e.because) if e else None,
+        border=True,
+    )
 
 
 def _range(e: Estimate, scale: float, view: View) -> str:

@@ -11,7 +11,7 @@ from advisor.catalogue import devices, models, prices
 from advisor.report.locale import say, words
 from advisor.ui import state
 from advisor.ui.asked import Asked, estimate_command, link
-from advisor.ui.fields import FIELDS, LANGUAGES, Field, Group
+from advisor.ui.fields import FIELDS, LANGUAGES, REQUIRED, Field, Group
 from advisor.ui.question import OWN, as_toml, examples, pack
 from advisor.ui.view import View, plain
 
@@ -60,7 +60,7 @@ def _number(field: Field, lang: str) -> None:
         say(field.label, lang),
         min_value=kind(field.low),
         max_value=kind(field.high),
-        value=None,
+        value="min" if field.key in REQUIRED else None,
         step=kind(field.step),
         format="%d" if whole else "%g",
         key=field.key,
@@ -85,7 +85,7 @@ def _choice(field: Field, lang: str) -> None:
     st.selectbox(
         say(field.label, lang),
         field.choices(),
-        index=None,
+        index=0 if field.key in REQUIRED else None,
         key=field.key,
         format_func=_shown(field, lang),
         help=help_text,

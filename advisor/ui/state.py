@@ -10,7 +10,7 @@ from advisor.ui.asked import Asked, as_query, asked_of, defaults, from_link
 from advisor.ui.fields import BY_KEY, FIELDS, LANGUAGES, REQUIRED
 from advisor.ui.question import OWN, Value, read_own
 
-_SEEDED, _NOTICES, _OWN, _HELD = "_seeded", "_notices", "_own", "_held"
+_SEEDED, _NOTICES, _OWN, _HELD, _GO = "_seeded", "_notices", "_own", "_held", "_go"
 UPLOAD_ERROR = "_upload_error"
 
 
@@ -34,6 +34,17 @@ def seed(data: str) -> None:
     if given.get("data", data) != data:
         notices.append(Text.of("ui_data_changed", old=given["data"][:12], new=data))
     st.session_state[_NOTICES] = tuple(notices)
+
+
+def go_to(page: str) -> None:
+    """Leave for another page after this callback."""
+    st.session_state[_GO] = page
+
+
+def going() -> str | None:
+    """Return the page a callback asked for, once."""
+    page: str | None = st.session_state.pop(_GO, None)
+    return page
 
 
 def notices() -> tuple[Text, ...]:
@@ -73,6 +84,11 @@ def take_upload() -> None:
     except AdvisorError as error:
         st.session_state[UPLOAD_ERROR] = error.message
         return
+    take_own(text)
+
+
+def take_own(text: str) -> None:
+    """Make a scenario's text the base; callback."""
     st.session_state[_OWN] = text
     st.session_state["base"] = OWN
     take_base()

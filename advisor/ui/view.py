@@ -1,9 +1,9 @@
-"""What a page is given: the reader's language, the scenario, the data it stands on."""
+"""What a page is given: the reader's language, what is asked, the data it stands on."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import streamlit as st
@@ -32,11 +32,12 @@ def plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class View:
-    """One viewer's page run."""
+    """One viewer's page run; ``overlay`` is the folder of the viewer's own measurements."""
 
     lang: str
     asked: Asked
     data: str
+    overlay: str | None = None
 
     def say(self, text: Text | str) -> str:
         """Put a message into the viewer's language, safe for Markdown."""
@@ -53,9 +54,10 @@ def _estimate(request: EstimateRequest, today: dt.date) -> EstimateResult:
     return estimate_point(request, today)
 
 
-def estimated(asked: Asked) -> EstimateResult:
+def estimated(view: View) -> EstimateResult:
     """Return the estimate Why shows; the same question of the same day is answered once."""
-    return _estimate(asked.request, dt.date.today())
+    request = replace(view.asked.request, overlay=view.overlay)
+    return _estimate(request, dt.date.today())
 
 
 def keep(view: View) -> None:

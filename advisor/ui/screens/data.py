@@ -6,11 +6,15 @@ from functools import cache
 
 import streamlit as st
 
+from advisor.calibration.points import validation_points
 from advisor.catalogue import devices, engines, models, quality
+from advisor.charts.validation import Pair, validation
 from advisor.report import catalogue
 from advisor.report.catalogue import Table
+from advisor.report.locale import say
 from advisor.schema.text import Text
-from advisor.ui.show import as_csv
+from advisor.ui import mine
+from advisor.ui.show import as_csv, chart
 from advisor.ui.view import View, current
 
 _KINDS = {
@@ -28,6 +32,8 @@ _IDS = {
     "prices": devices.device_ids,
     "engines": engines.engine_ids,
 }
+# Column of the catalogue's tables → key of its heading. (A text standing alone in a page would
+# be drawn.)
 _HEADS = {
     "id": "col_id",
     "params 1e9": "col_params",
@@ -62,12 +68,20 @@ _HEADS = {
     "source [accessed]": "col_source_accessed",
     "note": "col_note",
 }
-"""Column of the catalogue's tables → key of its heading."""
 
 
 @cache
 def _listing(kind: str) -> Table:
     return catalogue.listing(kind)
+
+
+_METRICS = {
+    "tpot_ms": "metric_tpot_ms",
+    "decode_tok_s": "metric_decode_tok_s",
+    "prefill_tok_s": "metric_prefill_tok_s",
+}
+# Labels of groups whose measurements the constants were fitted to.
+SEEN = ("exact", "measured", "calibrated")
 
 
 def _draw(found: Table, key: str, view: View) -> None:
@@ -88,10 +102,44 @@ def _draw(found: Table, key: str, view: View) -> None:
     )
 
 
+def _wrong(view: View) -> None:
+    """Draw how wrong the shipped constants are, group by group."""
+    st.subheader(view.say("title_validation"), anchor=False)
+    file = validation_points()
+    metrics = sorted({p.metric for p in file.point})
+    metric = st.segmented_control(
+        view.say("data_metric"),
+        metrics,
+        default="decode_tok_s",
+        required=True,
+        format_func=lambda m: say(_METRICS[m], view.lang),
+    )
+    pairs = [
+        Pair(p.group, p.measured, p.predicted, p.evidence, p.evidence not in SEEN)
+        for p in file.point
+        if p.metric == metric
+    ]
+    chart(
+        validation(pairs, view.style.say(_METRICS[metric or metrics[0]]), view.style),
+        view,
+        "validation",
+    )
+    st.caption(view.say(Text.of("data_made", date=str(file.made))))
+
+
 def show(view: View) -> None:
     """Draw the page."""
     st.title(view.say("page_data"), anchor=False)
     st.markdown(view.say("data_head"))
+    _facts(view)
+    _wrong(view)
+    st.subheader(view.say("title_mine"), anchor=False)
+    st.markdown(view.say("mine_head"))
+    mine.uploads(view)
+
+
+def _facts(view: View) -> None:
+    """Draw the catalogue: a list, and one entry fact by fact."""
     kind = st.segmented_control(
         view.say("data_kind"),
         list(_KINDS),
@@ -105,7 +153,11 @@ def show(view: View) -> None:
     if kind in _IDS:
         st.subheader(view.say("data_entry"), anchor=False)
         name = st.selectbox(
-            view.say("data_entry_name"), _IDS[kind](), index=None, key=f"entry_{kind}"
+            view.say("data_entry_name"),
+            _IDS[kind](),
+            index=None,
+            key=f"entry_{kind}",
+            placeholder=view.say("ui_choose"),
         )
         if name:
             _draw(catalogue.entry(kind, name), f"entry_table_{kind}", view)

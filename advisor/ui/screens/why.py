@@ -16,7 +16,7 @@ from advisor.ui.view import View, current, estimated, plain
 
 
 def _files(view: View) -> None:
-    r = estimated(view.asked)
+    r = estimated(view)
     left, right = st.columns(2)
     left.download_button(
         "JSON", estimate_json(r, view.lang), "estimate.json", "application/json", on_click="ignore"
@@ -28,7 +28,7 @@ def _files(view: View) -> None:
 
 def show(view: View) -> None:
     """Draw the page."""
-    r = estimated(view.asked)
+    r = estimated(view)
     st.title(view.say("page_why"), anchor=False)
     st.markdown("  \n".join(map(plain, verdict(r, view.lang))))
     tiles = st.columns(4)
