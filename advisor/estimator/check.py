@@ -10,6 +10,7 @@ from advisor.catalogue import devices, engines, models, prices
 from advisor.catalogue.names import folder_names
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.quality import read_scores, score_ids
+from advisor.catalogue.training import phone_file, text_length_file, training_file
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
@@ -18,6 +19,14 @@ from advisor.schema.model import Model
 
 PARAMETER_TOLERANCE = 0.005
 """The count derived from the shape must agree with the published one this closely."""
+
+
+LONE_FILES: dict[str, Callable[[str], Record]] = {
+    "training": lambda _: training_file(),
+    "phones": lambda _: phone_file(),
+    "text_lengths": lambda _: text_length_file(),
+}
+"""Fact files of which there is one."""
 
 
 @dataclass
@@ -54,6 +63,8 @@ def check_all() -> CheckReport:
         report.read(engine_id, engines.read_engine)
     for model_id in score_ids():
         report.read(model_id, read_scores)
+    for name, reader in LONE_FILES.items():
+        report.read(name, reader)
     _shared_files(report)
     return report
 

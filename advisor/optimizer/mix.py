@@ -183,6 +183,7 @@ def rows_of(problem: MixProblem, x: Columns) -> Rows:
     b = _Builder(x.count)
     _demand_rows(problem, x, b)
     _capacity_rows(problem, x, b)
+    _base_rows(problem, x, b)
     _charge_rows(problem, x, b)
     limit_rows = {limit.name: _limit_rows(problem, x, b, limit) for limit in problem.limits}
     return b.build(limit_rows)
@@ -210,6 +211,30 @@ def _capacity_rows(problem: MixProblem, x: Columns, b: _Builder) -> None:
     scaled = np.arange(len(x.scaled_pool))
     b.add(x.scaled_pool * periods + x.scaled_period, x.scaled_at + scaled, -1.0)
     b.close(len(problem.pools) * periods, -np.inf, 0.0)
+
+
+def _base_rows(problem: MixProblem, x: Columns, b: _Builder) -> None:
+    """Let replicas come and go only beside one that stays: models take minutes to load."""
+    if problem.scales_from_zero or not len(x.scaled_pool):
+        return
+    fixed_at = {int(pool): x.fixed_at + i for i, pool in enumerate(x.fixed_pool)}
+    most = _most_replicas(problem)
+    rows = np.arange(len(x.scaled_pool))
+    b.add(rows, x.scaled_at + rows, 1.0)
+    base = np.array([fixed_at[int(pool)] for pool in x.scaled_pool])
+    b.add(rows, base, -most[x.scaled_pool])
+    b.close(len(rows), -np.inf, 0.0)
+
+
+def _most_replicas(problem: MixProblem) -> Floats:
+    """``(P,)`` replicas a pool needs if it serves everything it can."""
+    peak = problem.demand_per_s.max(axis=1)
+    most = np.zeros(len(problem.pools))
+    for option, pool, seconds in zip(
+        problem.use_option, problem.use_pool, problem.use_s, strict=True
+    ):
+        most[pool] = max(most[pool], float((problem.allowed[option] * seconds * peak).sum()))
+    return np.asarray(np.maximum(np.ceil(most), 1.0))
 
 
 def _charge_rows(problem: MixProblem, x: Columns, b: _Builder) -> None:
@@ -274,9 +299,11 @@ def _limit_rows(problem: MixProblem, x: Columns, b: _Builder, limit: Limit) -> s
     return b.close(rows, -np.inf if most else bound / unit, bound / unit if most else np.inf)
 
 
-def _upper(x: Columns) -> Floats:
+def upper_bounds(problem: MixProblem, x: Columns) -> Floats:
+    """Return the largest value of each variable."""
     upper = np.full(x.count, np.inf)
-    upper[: x.shares] = 1.0
+    most = problem.most_share
+    upper[: x.shares] = 1.0 if most is None else most[x.option, x.cls]
     upper[x.charge_at :] = 1.0
     return upper
 
@@ -311,7 +338,7 @@ def solve(
     found = milp(
         cost / unit,
         integrality=whole,
-        bounds=Bounds(np.zeros(x.count), _upper(x)),
+        bounds=Bounds(np.zeros(x.count), upper_bounds(small, x)),
         constraints=LinearConstraint(rows.matrix, rows.low, rows.high),
         options=options,
     )

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.optimizer.mix import DEFAULT_GAP, MixSolution, columns_of, objective_of, rows_of, solve
+from advisor.optimizer.mix import (
+    DEFAULT_GAP,
+    MixSolution,
+    columns_of,
+    objective_of,
+    rows_of,
+    solve,
+    upper_bounds,
+)
 from advisor.optimizer.problem import Limit, MixProblem, merge_periods
 
 SMALL = 1e-9
@@ -48,16 +56,13 @@ def shadow_prices(problem: MixProblem) -> dict[str, float] | None:
     unit = float(np.abs(cost).max(initial=0.0)) or 1.0
     equal = rows.low == rows.high
     below, above = np.isfinite(rows.high) & ~equal, np.isfinite(rows.low) & ~equal
-    upper = np.full(x.count, np.inf)
-    upper[: x.shares] = 1.0
-    upper[x.charge_at :] = 1.0
     found = linprog(
         cost / unit,
         A_ub=vstack([rows.matrix[below], -rows.matrix[above]]),
         b_ub=np.concatenate([rows.high[below], -rows.low[above]]),
         A_eq=rows.matrix[equal],
         b_eq=rows.high[equal],
-        bounds=np.stack([np.zeros(x.count), upper], axis=1),
+        bounds=np.stack([np.zeros(x.count), upper_bounds(small, x)], axis=1),
         method="highs",
     )
     if found.status != 0:

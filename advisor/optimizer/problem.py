@@ -99,6 +99,11 @@ class MixProblem:
     charge_usd_per_month, charge_option, charge_index
         ``(G,)`` money due once if any of the options that name the charge serves anything
         (fine-tuning, an app release); ``(H,)`` pairs of option and charge.
+    most_share
+        ``(O, C)`` largest share of a class an option can serve (phones that can run the
+        model); None: all of it.
+    scales_from_zero
+        Autoscaled replicas need no fixed one beside them.
     limits
         Limits of the user.
 
@@ -123,6 +128,8 @@ class MixProblem:
     charge_usd_per_month: Floats = field(default_factory=lambda: np.zeros(0))
     charge_option: Ints = field(default_factory=_none)
     charge_index: Ints = field(default_factory=_none)
+    most_share: Floats | None = None
+    scales_from_zero: bool = True
     limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ the output head's extra rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,24 @@ class StepTable:
         self._states = model.state_rates()
         self.max_sequences = max_sequences
         self.max_tokens = max_tokens
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the tables as arrays, for simulators that evaluate them in compiled code.
+
+        ``decode_s`` (sequences + 1, nodes) seconds by sequences and mean context, the nodes
+        ``node_tokens`` apart; ``body_s`` and ``head_s`` seconds by tokens; ``attention``
+        (groups, 4) seconds per attended pair, launch seconds, reach, keys added per query;
+        ``states`` (groups, 5) as :class:`advisor.perf.mixers.StateRate`.
+        """
+        states = [(s.count, s.token_s, s.serial_s, s.launch_s, s.sharpness) for s in self._states]
+        return {
+            "decode_s": np.array(self._decode),
+            "node_tokens": self._node_tokens,
+            "body_s": np.array(self._body),
+            "head_s": np.array(self._head),
+            "attention": np.array(self._prefill, dtype=float).reshape(-1, 4),
+            "states": np.array(states, dtype=float).reshape(-1, 5),
+        }
 
     def decode_s(self, sequences: int, context_tokens: float) -> float:
         """Time of a decode step of so many sequences with this mean context."""

@@ -107,6 +107,7 @@ class Engine(Record, frozen=True):
 
     ``default_for`` lists the device classes it is the default of; ``formats`` the weight
     formats it runs, preferred first: the first one the device has a peak for is the default.
+    ``converts_bf16``: it runs bf16 weights also on chips without bf16 arithmetic.
     """
 
     schema: Literal[1]
@@ -122,6 +123,7 @@ class Engine(Record, frozen=True):
     aliases: tuple[str, ...] = ()
     default_for: tuple[DeviceClass, ...] = ()
     kv_format: str = "bf16"
+    converts_bf16: bool = False
     kv_block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
     host_per_step_s: Fact | None = None
     notes: str = ""

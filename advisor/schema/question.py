@@ -68,6 +68,8 @@ class Quality(Record, frozen=True):
         The user's own evaluation, relative to the scenario file; goes before published scores.
     variant
         Which published variant counts.
+    four_bit_loss_points
+        What weights below 8 bits cost in points, where the score is of the full weights.
     spread_points
         Half-width of the 80 % range of a published score, in points, where the number of
         questions isn't known.
@@ -79,6 +81,7 @@ class Quality(Record, frozen=True):
     assumed: tuple[AssumedScore, ...] = msgspec.field(default=(), name="assume_score")
     evaluation_csv: Name | None = None
     variant: Literal["instruct", "thinking", "base"] = "instruct"
+    four_bit_loss_points: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0
     spread_points: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0
 
 
@@ -86,8 +89,9 @@ class ApiOffer(Record, frozen=True):
     """An API that may be used: its latency must be stated, since no price list gives it.
 
     ``latency_source`` says where the four latencies come from. Prices left out are the
-    catalogue's. ``batch`` share of the requests goes to the seller's batch queue at
-    ``batch_price_share`` of the price.
+    catalogue's. ``batch_share`` of the requests can wait for the seller's batch price;
+    ``output_factor``: output tokens billed over those of the class (hidden reasoning, another
+    tokenizer).
     """
 
     model: Name
@@ -96,7 +100,7 @@ class ApiOffer(Record, frozen=True):
     tpot_s_p50: Positive
     tpot_s_p95: Positive
     latency_source: Annotated[str, msgspec.Meta(min_length=3)]
-    provider: str | None = None
+    provider: Name | None = None
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     usd_per_mtok_input: NotNegative | None = None
@@ -104,7 +108,6 @@ class ApiOffer(Record, frozen=True):
     usd_per_mtok_output: NotNegative | None = None
     cache_hit_share: Share = 0.0
     batch_share: Share = 0.0
-    batch_price_share: Share = 0.5
     output_factor: Positive = 1.0
 
     def __post_init__(self) -> None:
@@ -123,10 +126,8 @@ class OnDevice(Record, frozen=True):
     support_share
         Share of requests whose user has a device that can run it; the rest needs another
         option.
-    requests_per_device_per_day
-        For the energy a user's battery gives.
     usd_per_month
-        What the app costs a month beyond the server side (download traffic, releases).
+        What the app costs a month beyond the server side (development, download traffic).
     """
 
     hw: Name
@@ -135,7 +136,6 @@ class OnDevice(Record, frozen=True):
     precision: Name | None = None
     engine: Name | None = None
     usd_per_month: NotNegative = 0.0
-    count_battery: bool = True
 
 
 class Use(Record, frozen=True):
@@ -147,6 +147,8 @@ class Use(Record, frozen=True):
         Open-weight models considered.
     licences
         Licences accepted.
+    regions
+        Regions whose rental quotes count.
     rent, buy
         Devices that may be rented or bought.
     engines, precisions
@@ -154,7 +156,8 @@ class Use(Record, frozen=True):
     max_devices_per_replica
         Largest replica tried.
     autoscale
-        Rented replicas may come and go with the hours; they are then paid by the hour.
+        Rented replicas may come and go with the hours; they are then paid by the hour,
+        and ``autoscale_overhead`` of it on top: replicas that start, and stop late.
     apis, on_device
         ``[[use.api]]`` and ``[[use.on_device]]``.
     """
@@ -162,12 +165,14 @@ class Use(Record, frozen=True):
     models: AnyOf = "any"
     exclude_models: Names = ()
     licences: AnyOf = "any"
+    regions: AnyOf = "any"
     rent: AnyOf = "any"
     buy: AnyOf = ()
     engines: Names = ("vllm",)
     precisions: AnyOf = "any"
     max_devices_per_replica: Count = 16
     autoscale: bool = True
+    autoscale_overhead: Share = 0.1
     apis: tuple[ApiOffer, ...] = msgspec.field(default=(), name="api")
     on_device: tuple[OnDevice, ...] = ()
 
@@ -206,7 +211,8 @@ class MoneyTerms(Record, frozen=True):
     horizon_months
         Over which one-off costs are spread and growth counts.
     staff_usd_per_month
-        People who run what is self-hosted; due once any replica is kept.
+        People who run owned or bought devices; left out: the catalogue's least staff at the
+        site's wage.
     rent_usd_per_hour
         The user's own quotes for a device-hour.
     spot_share
@@ -218,7 +224,7 @@ class MoneyTerms(Record, frozen=True):
     site: Name = "world"
     pue: Annotated[float, msgspec.Meta(ge=1, le=3)] | None = None
     horizon_months: Annotated[int, msgspec.Meta(ge=1, le=120)] = 12
-    staff_usd_per_month: NotNegative = 0.0
+    staff_usd_per_month: NotNegative | None = None
     rent_usd_per_hour: dict[str, Positive] = msgspec.field(default_factory=dict)
     spot_share: Share = 0.0
     spot_price_share: OpenShare = 0.5
@@ -249,12 +255,11 @@ class Tuned(Record, frozen=True):
 
     name: Slug
     base: Name
-    method: Literal["lora", "full"]
+    method: Literal["full", "lora", "qlora"]
     training_tokens: Positive
     hw: Name
     scores: dict[str, OpenShare]
     source: Annotated[str, msgspec.Meta(min_length=3)]
-    mfu: OpenShare = 0.35
     usd_data: NotNegative = 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 import msgspec
@@ -183,9 +184,9 @@ class ClientMix(Record, frozen=True):
 def _check_table(probabilities: tuple[float, ...], values: tuple[float, ...], name: str) -> None:
     if len(values) != len(probabilities) or len(values) < 2:
         _refuse(f"{name} must have as many numbers as its probabilities, 2 at least")
-    if any(b <= a for a, b in zip(probabilities, probabilities[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(probabilities)):
         _refuse("probabilities must rise")
-    if any(b < a for a, b in zip(values, values[1:], strict=False)):
+    if any(b < a for a, b in itertools.pairwise(values)):
         _refuse(f"{name} must not fall")
 
 

@@ -1,4 +1,4 @@
-"""Fact files of this room, found by id or alias: presets, daily profiles, arrivals, client mixes."""
+"""Presets, daily profiles, laws of arrivals and client mixes, found by id or alias."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ def get_arrival_fit(name: str) -> ArrivalFit:
 
 def _get(name: str, folder: str, noun: str, record: type[R]) -> R:
     ids = fact_ids(folder)
-    return _read(folder, find(name, folder_names(_ROOM / folder), noun, ", ".join(ids)), record)
+    fact_id = find(name, folder_names(_ROOM / folder), noun, ", ".join(ids))
+    found = _read(_ROOM / folder / f"{fact_id}.toml", record)
+    assert isinstance(found, record)
+    return found
 
 
 @cache
-def _read(folder: str, fact_id: str, record: type[R]) -> R:
-    return read_record(_ROOM / folder / f"{fact_id}.toml", record)
+def _read(path: Path, record: type[Record]) -> Record:
+    return read_record(path, record)

@@ -1,0 +1,190 @@
+"""The paged KV cache of a server: blocks, shared prefixes, and which leave first.
+
+Free blocks stand in a queue as in vLLM: blocks never used go first, then those let go longest
+ago; a request lets go its last block first, so the start of a prompt stays longest. Blocks with
+contents known to be shared (``World.blocks``) can be found again until they are taken. Runs of
+other blocks are one node of the queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from advisor.simulator.world import NONE, World
+
+NEXT, PREVIOUS, SIZE, STATE = 0, 1, 2, 3
+UNKNOWN, HELD, FREE = 0, 1, 2
+
+
+@njit(cache=True)
+def blocks_of(tokens: float, block_tokens: int) -> int:
+    """Blocks that so many tokens fill."""
+    whole = int(tokens // block_tokens)
+    return whole if whole * block_tokens >= tokens else whole + 1
+
+
+@njit(cache=True)
+def free_blocks(server: Any) -> int:
+    """Blocks no request holds."""
+    return int(server.blocks - server.used_blocks)
+
+
+@njit(cache=True)
+def _unlink(w: World, s: int, node: int) -> None:
+    server, links = w.servers[s], w.links[s]
+    before, after = links[PREVIOUS, node], links[NEXT, node]
+    if before == NONE:
+        server.list_head = after
+    else:
+        links[NEXT, before] = after
+    if after == NONE:
+        server.list_tail = before
+    else:
+        links[PREVIOUS, after] = before
+
+
+@njit(cache=True)
+def _append(w: World, s: int, node: int) -> None:
+    server, links = w.servers[s], w.links[s]
+    links[NEXT, node] = NONE
+    links[PREVIOUS, node] = server.list_tail
+    if server.list_tail == NONE:
+        server.list_head = node
+    else:
+        links[NEXT, server.list_tail] = node
+    server.list_tail = node
+
+
+@njit(cache=True)
+def take(w: World, s: int, count: int) -> None:
+    """Take blocks for a request, forgetting what they held."""
+    server = w.servers[s]
+    unused = server.blocks - server.used_blocks - server.idle_blocks
+    server.used_blocks += count
+    server.peak_blocks = max(server.peak_blocks, server.used_blocks)
+    if not server.prefix:
+        return
+    links, known = w.links[s], w.references.shape[1]
+    missing = count - unused
+    while missing > 0:
+        node = server.list_head
+        size = links[SIZE, node]
+        if node < known or size <= missing:
+            _unlink(w, s, node)
+            if node < known:
+                links[STATE, node] = UNKNOWN
+            else:
+                links[NEXT, node] = server.spare
+                server.spare = node
+        else:
+            size = missing
+            links[SIZE, node] -= size
+        server.idle_blocks -= size
+        missing -= size
+
+
+@njit(cache=True)
+def _give_back(w: World, s: int, count: int) -> None:
+    server = w.servers[s]
+    server.used_blocks -= count
+    if count == 0 or not server.prefix:
+        return
+    links, tail = w.links[s], server.list_tail
+    server.idle_blocks += count
+    if tail >= w.references.shape[1]:
+        links[SIZE, tail] += count
+        return
+    node = server.spare
+    server.spare = links[NEXT, node]
+    links[SIZE, node] = count
+    _append(w, s, node)
+
+
+@njit(cache=True)
+def release(w: World, s: int, i: int) -> None:
+    """Let go all blocks of a request, its own first, then shared ones from the last on."""
+    request, server = w.requests[i], w.servers[s]
+    _give_back(w, s, request.private)
+    request.private = 0
+    links, weight = w.links[s], w.block_tokens[0] // server.block_tokens
+    for at in range(request.block_low + request.tracked - 1, request.block_low - 1, -1):
+        block = w.blocks[at]
+        w.references[s, block] -= 1
+        if w.references[s, block] == 0:
+            links[STATE, block] = FREE
+            server.used_blocks -= weight
+            server.idle_blocks += weight
+            _append(w, s, block)
+    request.tracked = 0
+
+
+@njit(cache=True)
+def hits(w: World, s: int, i: int) -> int:
+    """Leading blocks of a prompt that the cache still holds; one token is always computed."""
+    request = w.requests[i]
+    if not w.servers[s].prefix:
+        return 0
+    found = 0
+    for at in range(request.block_low, request.block_high):
+        if w.links[s, STATE, w.blocks[at]] == UNKNOWN:
+            break
+        if (found + 1) * w.block_tokens[0] >= request.target:
+            break
+        found += 1
+    return found
+
+
+@njit(cache=True)
+def _covered(w: World, s: int, i: int, tokens: int) -> int:
+    request = w.requests[i]
+    if not w.servers[s].prefix:
+        return 0
+    return min(request.block_high - request.block_low, tokens // w.block_tokens[0])
+
+
+@njit(cache=True)
+def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
+    """Get room for the first ``tokens`` of a request; False, and nothing taken, if there is none.
+
+    ``held`` tells how many shared blocks must be had even where the tokens don't fill them
+    (hits of the cache).
+    """
+    request, server = w.requests[i], w.servers[s]
+    shared = max(_covered(w, s, i, min(int(tokens), request.target)), held, request.tracked)
+    weight = w.block_tokens[0] // server.block_tokens
+    needed = 0
+    for at in range(request.block_low + request.tracked, request.block_low + shared):
+        if w.links[s, STATE, w.blocks[at]] != HELD:
+            needed += weight
+    rest = max(tokens - shared * w.block_tokens[0], 0.0)
+    private = max(blocks_of(rest, server.block_tokens), request.private)
+    if shared > request.tracked:
+        private = blocks_of(rest, server.block_tokens)
+    if needed + private - request.private > free_blocks(server):
+        return False
+    if private < request.private:
+        _give_back(w, s, request.private - private)
+    for at in range(request.block_low + request.tracked, request.block_low + shared):
+        _hold(w, s, w.blocks[at], weight)
+    if private > request.private:
+        take(w, s, private - request.private)
+    request.tracked = shared
+    request.private = private
+    return True
+
+
+@njit(cache=True)
+def _hold(w: World, s: int, block: int, weight: int) -> None:
+    server, links = w.servers[s], w.links[s]
+    if links[STATE, block] == UNKNOWN:
+        take(w, s, weight)
+        links[SIZE, block] = weight
+    elif links[STATE, block] == FREE:
+        _unlink(w, s, block)
+        server.idle_blocks -= weight
+        server.used_blocks += weight
+        server.peak_blocks = max(server.peak_blocks, server.used_blocks)
+    links[STATE, block] = HELD
+    w.references[s, block] += 1

@@ -1,0 +1,323 @@
+"""The compiled loop: events in order, from the clock to a given time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
+from advisor.simulator.events import drop_first, push
+from advisor.simulator.queues import drop_head
+from advisor.simulator.router import answered, arrive, hand_over, lost
+from advisor.simulator.scheduler import plan
+from advisor.simulator.slots import begin_answer, end_answer, move_on
+from advisor.simulator.world import (
+    ANSWERED,
+    ARRIVAL,
+    CLIENTS,
+    EVENTS,
+    FRESH,
+    GAP_BINS,
+    GAP_SHORTEST_S,
+    GAPS_PER_E,
+    HANDOVER,
+    HEAP_SIZE,
+    IDLE,
+    LEAP,
+    LEFT,
+    NEXT_ARRIVAL,
+    NONE,
+    PLAN,
+    PREFILL_ONLY,
+    READING,
+    WAITING,
+    World,
+)
+
+
+@njit(cache=True)
+def _gap_bin(seconds: float) -> int:
+    if seconds <= GAP_SHORTEST_S:
+        return 0
+    return min(int(math.log(seconds / GAP_SHORTEST_S) * GAPS_PER_E) + 1, GAP_BINS - 1)
+
+
+@njit(cache=True)
+def _count_gaps(w: World, s: int, sequences: int, first: int, steps: int) -> None:
+    """Book the gaps of steps ``first`` to ``steps`` of a plan, bin by bin."""
+    server, gaps = w.servers[s], w.gaps[w.servers[s].tier]
+    at = first
+    while at < steps:
+        here = _gap_bin(server.step_s + server.slope_s * at)
+        last = steps - 1
+        if _gap_bin(server.step_s + server.slope_s * last) != here:
+            # Step times change evenly: halve until the end of this bin is found.
+            low, high = at, last
+            while high - low > 1:
+                middle = (low + high) >> 1
+                if _gap_bin(server.step_s + server.slope_s * middle) == here:
+                    low = middle
+                else:
+                    high = middle
+            last = low
+        gaps[here] += sequences * (last - at + 1)
+        at = last + 1
+
+
+@njit(cache=True)
+def _gaps(w: World, s: int, decoding: int) -> None:
+    """Book the gaps between tokens of the decoding sequences over the plan."""
+    server = w.servers[s]
+    first = 0
+    if server.stalled:
+        ends = server.start_s + server.step_s
+        for at in range(server.running):
+            slot = w.slots[s, at]
+            if slot.ends != READING:
+                last_s = slot.last_s if slot.fresh else server.emitted_s
+                w.gaps[server.tier, _gap_bin(ends - last_s)] += 1
+                slot.fresh = 0
+        first = 1
+        server.stalled = 0
+    _count_gaps(w, s, decoding, first, server.steps)
+
+
+@njit(cache=True)
+def _decoded(w: World, s: int, time_s: float) -> None:
+    """Move the decoding sequences on by the steps of the plan."""
+    server = w.servers[s]
+    decoding = server.running - server.prefilling
+    if decoding == 0:
+        return
+    _gaps(w, s, decoding)
+    server.sequence_steps += decoding * server.steps
+    move_on(w, s, server.steps)
+    server.emitted_s = time_s
+
+
+@njit(cache=True)
+def _read(w: World, s: int, time_s: float) -> None:
+    """Give out the first token of the prompts that a step has finished."""
+    server = w.servers[s]
+    apart = server.prefill_alone or server.static_batch > 0
+    missing, at = server.prefilling, server.running
+    while missing > 0:
+        at -= 1
+        slot = w.slots[s, at]
+        if slot.ends != READING:
+            continue
+        missing -= 1
+        request = w.requests[slot.request]
+        if request.done < request.target:
+            continue
+        server.prefilling -= 1
+        if request.generated == 0:
+            request.first_s = time_s
+        else:
+            w.gaps[server.tier, _gap_bin(time_s - request.last_s)] += 1
+        request.generated += 1
+        request.last_s = time_s
+        slot.last_s, slot.fresh = time_s, apart
+        begin_answer(w, s, at)
+
+
+@njit(cache=True)
+def _leave(w: World, s: int, time_s: float) -> int:
+    """Take out the requests that are done here; return how many."""
+    server, kept, gone = w.servers[s], 0, 0
+    if server.next_end > server.made and server.role != PREFILL_ONLY:
+        return 0
+    server.next_end = READING
+    for at in range(server.running):
+        slot = w.slots[s, at]
+        moves_on = server.role == PREFILL_ONLY and slot.ends != READING
+        if slot.ends > server.made and not moves_on:
+            server.next_end = min(server.next_end, slot.ends)
+            if kept != at:
+                w.slots[s, kept] = w.slots[s, at]
+            kept += 1
+            continue
+        end_answer(w, s, at)
+        w.requests[slot.request].last_s = time_s
+        release(w, s, slot.request)
+        w.ended[gone] = slot.request
+        gone += 1
+    server.running = kept
+    server.outstanding -= gone
+    return gone
+
+
+@njit(cache=True)
+def _steps_end(w: World, s: int, time_s: float) -> None:
+    """Carry out a plan that has come to its end."""
+    server = w.servers[s]
+    leap = server.doing == LEAP
+    server.doing = IDLE
+    server.step_count += server.steps
+    if leap:
+        server.decode_s += time_s - server.start_s
+        _decoded(w, s, time_s)
+    else:
+        server.prefill_s += time_s - server.start_s
+        if server.prefill_alone or server.static_batch > 0:
+            server.stalled = 1
+        else:
+            _decoded(w, s, time_s)
+        _read(w, s, time_s)
+    gone = _leave(w, s, time_s)
+    for k in range(gone):
+        i = w.ended[k]
+        request = w.requests[i]
+        if server.role == PREFILL_ONLY and request.output > 1:
+            wait = request.input * server.transfer_s_per_token
+            push(w.heap, w.counters, time_s + wait, HANDOVER, i, 0)
+            continue
+        server.output_tokens += request.output
+        answered(w, i, time_s)
+    if not server.accepting and server.outstanding == 0:
+        server.up, server.stopped_s = 0, time_s
+
+
+@njit(cache=True)
+def _stream(w: World) -> int:
+    """Return the next request without parent that comes by itself; -1 if there is none."""
+    clients = w.counters[CLIENTS]
+    size = min(clients, w.order.shape[0]) if clients > 0 else w.order.shape[0]
+    at = w.counters[NEXT_ARRIVAL]
+    return int(w.order[at]) if at < size else NONE
+
+
+@njit(cache=True)
+def _stream_first(w: World, i: int) -> bool:
+    """Tell whether the next request of the stream comes before the first event."""
+    if i == NONE:
+        return False
+    if w.counters[HEAP_SIZE] == 0:
+        return True
+    event, time_s = w.heap[0], w.requests[i].arrival_s
+    if event.time_s != time_s:
+        return bool(time_s < event.time_s)
+    if event.kind != ARRIVAL:
+        return bool(event.kind > ARRIVAL)
+    return bool(i < event.id)
+
+
+@njit(cache=True)
+def _quiet(w: World, time_s: float) -> bool:
+    """Tell whether nothing else happens at this very time."""
+    i = _stream(w)
+    if i != NONE and w.requests[i].arrival_s <= time_s:
+        return False
+    return w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s
+
+
+@njit(cache=True)
+def _handle(w: World, event: Any, time_s: float, kind: int, number: int, version: int) -> None:
+    if kind == ARRIVAL:
+        arrive(w, number, time_s, version)
+    elif kind == ANSWERED:
+        answered(w, number, time_s)
+    elif kind == HANDOVER:
+        hand_over(w, number, time_s)
+    else:
+        server = w.servers[number]
+        if server.version != version or not server.up:
+            return
+        if kind == PLAN:
+            if server.doing in (IDLE, WAITING):
+                plan(w, number, time_s)
+            return
+        _steps_end(w, number, time_s)
+        if not server.up:
+            return
+        if _quiet(w, time_s):
+            plan(w, number, time_s)
+        else:
+            server.version += 1
+            push(w.heap, w.counters, time_s, PLAN, number, server.version)
+
+
+@njit(cache=True)
+def advance(w: World, until_s: float, most_events: int) -> int:
+    """Run until ``until_s``, or ``most_events``; return the events handled.
+
+    Zero: nothing more happens up to then.
+    """
+    handled = 0
+    while w.counters[LEFT] > 0 and handled < most_events:
+        i = _stream(w)
+        if _stream_first(w, i):
+            time_s = w.requests[i].arrival_s
+            if time_s > until_s:
+                break
+            w.counters[NEXT_ARRIVAL] += 1
+            w.clock[0] = time_s
+            arrive(w, i, time_s, FRESH)
+        else:
+            if w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > until_s:
+                break
+            event = w.heap[0]
+            time_s, kind = event.time_s, event.kind
+            number, version = event.id, event.version
+            drop_first(w.heap, w.counters)
+            w.clock[0] = time_s
+            _handle(w, event, time_s, kind, number, version)
+        handled += 1
+    w.counters[EVENTS] += handled
+    return handled
+
+
+@njit(cache=True)
+def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
+    """Fail a server: what it holds is lost, its requests are sent again or given up."""
+    server, count = w.servers[s], 0
+    held = np.empty(server.running + server.waiting, dtype=np.int64)
+    if server.doing not in (IDLE, WAITING):
+        server.decode_s += time_s - server.start_s
+    for at in range(server.running):
+        i = w.slots[s, at].request
+        release(w, s, i)
+        server.wasted_tokens += w.requests[i].done
+        held[count] = i
+        count += 1
+    while server.head != NONE:
+        held[count] = server.head
+        drop_head(w, s)
+        count += 1
+    server.up, server.accepting, server.doing = 0, 0, IDLE
+    server.running, server.prefilling, server.outstanding, server.prefill_tokens = 0, 0, 0, 0
+    server.stalled, server.batch, server.steps, server.grown = 0, 0, 0, 0
+    server.context, server.growth, server.next_end = 0.0, 0.0, READING
+    w.phases[s, :] = 0
+    server.stopped_s = time_s
+    server.version += 1
+    _forget(w, s)
+    for k in range(count):
+        lost(w, held[k], retries, time_s)
+
+
+@njit(cache=True)
+def _forget(w: World, s: int) -> None:
+    """Empty the cache."""
+    server, known = w.servers[s], w.references.shape[1]
+    server.used_blocks, server.idle_blocks = 0, 0
+    server.list_head, server.list_tail = NONE, NONE
+    if not server.prefix:
+        return
+    nodes = w.links.shape[2]
+    for node in range(nodes):
+        w.links[s, STATE, node] = UNKNOWN
+        w.links[s, NEXT, node] = node + 1 if node + 1 < nodes else NONE
+    server.spare = known if nodes > known else NONE
+
+
+@njit(cache=True)
+def start_server(w: World, s: int, time_s: float) -> None:
+    """Let a server take requests."""
+    server = w.servers[s]
+    server.up, server.accepting, server.doing = 1, 1, IDLE
+    server.version += 1
+    _forget(w, s)
