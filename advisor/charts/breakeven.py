@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from advisor.charts.chart import PLAN_LOOKS, Chart, Money, Style, month_axis, new_figure, plan_name
+from advisor.charts.chart import (
+    PLAN_LOOKS,
+    Chart,
+    Money,
+    Style,
+    mark_x,
+    month_axis,
+    new_figure,
+    plan_name,
+)
 from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, PlanKind
 from advisor.schema.text import Text
 

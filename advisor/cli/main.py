@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 import advisor
-from advisor.cli import bench, calibrate, catalogue, compare, estimate, import_bench, ui, validate
+from advisor.cli import (
+    bench,
+    calibrate,
+    catalogue,
+    claims,
+    compare,
+    estimate,
+    import_bench,
+    ui,
+    validate,
+)
 from advisor.errors import AdvisorError
 
 app = typer.Typer(
@@ -24,6 +34,7 @@ app = typer.Typer(
 )
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
+app.command("claims")(claims.claims)
 app.command("validate")(validate.validate)
 app.command("bench")(bench.bench)
 app.command("import-bench")(import_bench.import_bench)

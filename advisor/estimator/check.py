@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from advisor.catalogue import devices, engines, models, prices
+from advisor.catalogue.claims import claim_file
 from advisor.catalogue.names import folder_names
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.quality import read_scores, score_ids
@@ -25,6 +26,7 @@ LONE_FILES: dict[str, Callable[[str], Record]] = {
     "training": lambda _: training_file(),
     "phones": lambda _: phone_file(),
     "text_lengths": lambda _: text_length_file(),
+    "claims": lambda _: claim_file(),
 }
 """Fact files of which there is one."""
 

@@ -24,6 +24,7 @@ _TITLES = {
     "compare": "page_compare",
     "why": "page_why",
     "sensitivity": "page_sensitivity",
+    "claims": "page_claims",
     "data": "page_data",
 }
 """File of ``screens`` → key of its title; the first is where a bare address leads."""

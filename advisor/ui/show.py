@@ -19,8 +19,13 @@ _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d
 Cell = str | float
 
 
+def signed(value: float) -> str:
+    """Return a number of either sign with three significant digits."""
+    return f"-{significant(-value)}" if value < 0 else significant(value)
+
+
 def _cell(value: Cell) -> str:
-    return plain(value) if isinstance(value, str) else significant(float(value))
+    return plain(value) if isinstance(value, str) else signed(float(value))
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
