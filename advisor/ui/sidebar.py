@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Literal
 
 import streamlit as st
 
@@ -55,18 +56,17 @@ def _shown(field: Field, lang: str) -> Callable[[str], str]:
 
 def _number(field: Field, lang: str) -> None:
     whole = field.kind == "whole"
-    kind = int if whole else float
-    st.number_input(
-        say(field.label, lang),
-        min_value=kind(field.low),
-        max_value=kind(field.high),
-        value="min" if field.key in REQUIRED else None,
-        step=kind(field.step),
-        format="%d" if whole else "%g",
-        key=field.key,
-        help=plain(say(field.help, lang)) if field.help else None,
-        placeholder=say("ui_open" if field.group == "look" else "ui_no_limit", lang),
-    )
+    start: Literal["min"] | None = "min" if field.key in REQUIRED else None
+    help_text = plain(say(field.help, lang)) if field.help else None
+    unset = say("ui_open" if field.group == "look" else "ui_no_limit", lang)
+    name, key = say(field.label, lang), field.key
+    low, high, step = field.low, field.high, field.step
+    if whole:
+        st.number_input(
+            name, int(low), int(high), start, int(step), "%d", key, help_text, placeholder=unset
+        )
+    else:
+        st.number_input(name, low, high, start, step, "%g", key, help_text, placeholder=unset)
 
 
 def _choice(field: Field, lang: str) -> None:

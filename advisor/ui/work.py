@@ -67,7 +67,7 @@ def recommended(scenario: Scenario) -> Recommendation:
 
     def run() -> Recommendation:
         with _slots:
-            return recommend(scenario, replay=False)
+            return recommend(scenario)
 
     return _recommendations.get(_key(scenario), run)
 

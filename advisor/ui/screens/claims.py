@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cache
+from typing import Literal
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from advisor.report.numbers import significant
 from advisor.ui.show import Cell, signed, table
 from advisor.ui.view import View, current, plain
 
+Code = Literal["en", "zh"]
 _MARKS = {"true": ":green[●]", "partly": ":orange[◐]", "not": ":red[○]"}
 
 
@@ -39,7 +41,7 @@ def _row(check: Check, view: View) -> tuple[Cell, ...]:
 def _one(answer: Answer, view: View) -> None:
     """Draw one claim, closed: verdict and finding; open: what it rests on."""
     claim = get_claim(answer.number)
-    lang = "zh" if view.lang == "zh" else "en"
+    lang: Code = "zh" if view.lang == "zh" else "en"
     verdict = view.say(VERDICTS[answer.verdict])
     head = f"{_MARKS[answer.verdict]} **{answer.number}. {verdict}** · {plain(claim.says.of(lang))}"
     with st.expander(head):
@@ -61,7 +63,7 @@ def _one(answer: Answer, view: View) -> None:
 def show(view: View) -> None:
     """Draw the page."""
     st.title(view.say("page_claims"), anchor=False)
-    lang = "zh" if view.lang == "zh" else "en"
+    lang: Code = "zh" if view.lang == "zh" else "en"
     file = claim_file()
     with st.spinner(view.say("ui_working")):
         answers = _answers(dt.date.today())
