@@ -71,3 +71,8 @@ def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str
         "models": _of_path(own_model) if own_model else _of_file("models", model_id),
         **shared,
     }
+
+
+def shared_versions() -> dict[str, str]:
+    """Return the fingerprints of the folders that enter every answer."""
+    return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}

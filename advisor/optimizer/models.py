@@ -85,9 +85,9 @@ def score_book(scenario: Scenario, book: ScoreBook) -> ScoreBook:
             half = scenario.quality.spread_points / 100.0
             book.add(tuned.name, metric, ScoreFact(score, half, tuned.source, "estimated"))
     for one in scenario.workload.classes:
-        metric = scenario.metric_of(one.name)
-        if metric:
-            book.check_metric(metric)
+        wanted = scenario.metric_of(one.name)
+        if wanted:
+            book.check_metric(wanted)
     return book
 
 

@@ -15,7 +15,17 @@ PLAN_KINDS: tuple[PlanKind, ...] = ("mix", "small", "mid", "large", "api", "devi
 OptionKind = Literal["replicas", "api", "device", "cascade", "routed"]
 Terms = Literal["rented", "owned", "bought"]
 LineKind = Literal[
-    "rent", "idle", "own", "energy", "api", "staff", "fine-tune", "phone", "spot-risk", "retrieval"
+    "rent",
+    "spot-risk",
+    "own",
+    "idle",
+    "energy",
+    "hosting",
+    "api",
+    "staff",
+    "fine-tune",
+    "phone",
+    "retrieval",
 ]
 
 

@@ -33,7 +33,7 @@ def in_levels(problem: MixProblem, levels: int = LEVELS) -> MixProblem:
         return small
     edges = np.unique(np.quantile(total, np.linspace(0.0, 1.0, levels + 1)))
     index = np.clip(np.searchsorted(edges, total, side="left") - 1, 0, len(edges) - 2)
-    groups = [index == i for i in range(len(edges) - 1) if (index == i).any()]
+    groups = [np.nonzero(index == i)[0] for i in range(len(edges) - 1) if i in index]
     return replace(
         small,
         demand_per_s=np.stack([small.demand_per_s[:, g].max(axis=1) for g in groups], axis=1),
@@ -43,7 +43,7 @@ def in_levels(problem: MixProblem, levels: int = LEVELS) -> MixProblem:
 
 def compact(problem: MixProblem) -> MixProblem:
     """Drop pools, options and charges that nothing allowed uses; indices shift."""
-    options = problem.allowed.any(axis=1)
+    options = np.asarray(problem.allowed.any(axis=1))
     uses = options[problem.use_option]
     pools = np.zeros(len(problem.pools), dtype=bool)
     pools[problem.use_pool[uses]] = True

@@ -247,6 +247,18 @@ class Routing(Record, frozen=True):
     max_pairs: Annotated[int, msgspec.Meta(ge=0, le=200)] = 12
 
 
+class Doubt(Record, frozen=True):
+    """The ``[doubt]`` section: what the user is unsure of.
+
+    ``demand_half80``: the volume lies within this share of what is stated, up or down, in 80 of
+    100 cases. Ranges of speed, prices and scores come with those facts.
+    """
+
+    demand_half80: Annotated[float, msgspec.Meta(ge=0, le=3)] = 0.2
+    samples: Annotated[int, msgspec.Meta(ge=10, le=100_000)] = 400
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 class Tuned(Record, frozen=True):
     """A vertical model: a base fine-tuned for the task, and the score that buys.
 

@@ -10,6 +10,7 @@ from advisor.schema.fact import Record
 from advisor.schema.fleet import Fleet
 from advisor.schema.question import (
     ClassFloor,
+    Doubt,
     Limits,
     MoneyTerms,
     Owned,
@@ -44,6 +45,7 @@ class Scenario(Record, frozen=True):
     limits: Limits = Limits()
     money: MoneyTerms = MoneyTerms()
     routing: Routing = Routing()
+    doubt: Doubt = Doubt()
     tuned: tuple[Tuned, ...] = ()
     retrieval: tuple[Retrieval, ...] = ()
     fleet: Fleet | None = None
