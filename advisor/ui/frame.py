@@ -23,6 +23,7 @@ _TITLES = {
     "answer": "page_answer",
     "compare": "page_compare",
     "why": "page_why",
+    "replay": "page_replay",
     "sensitivity": "page_sensitivity",
     "claims": "page_claims",
     "data": "page_data",

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from advisor.optimizer.fleets import Part
 from advisor.optimizer.result import Breakeven, Recommendation
 from advisor.schema.scenario import Scenario
 
@@ -55,6 +56,7 @@ class Once(Generic[T]):
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _recommendations: Once[Recommendation] = Once()
 _breakevens: Once[Breakeven] = Once()
+_fleets: Once[list[Part]] = Once()
 
 
 def _key(scenario: Scenario) -> bytes:
@@ -70,6 +72,17 @@ def recommended(scenario: Scenario) -> Recommendation:
             return recommend(scenario)
 
     return _recommendations.get(_key(scenario), run)
+
+
+def planned_fleets(scenario: Scenario) -> list[Part]:
+    """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
+    from advisor.ui.play import planned
+
+    def run() -> list[Part]:
+        with _slots:
+            return planned(scenario)
+
+    return _fleets.get(_key(scenario), run)
 
 
 def broken_even(scenario: Scenario) -> Breakeven:
