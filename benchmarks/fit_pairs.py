@@ -49,6 +49,10 @@ def constants_line(c: Constants) -> str:
     return f"{{ intercept = {c.intercept:.4f}, gap_slope = {c.gap_slope:.4f} }}"
 
 
+def error_line(benchmark: str, kind: str, points: float) -> str:
+    return f'  {{ benchmark = "{benchmark}", kind = "{kind}", points = {points} }},'
+
+
 def rounded(c: Constants) -> Constants:
     return Constants(intercept=round(c.intercept, 4), gap_slope=round(c.gap_slope, 4))
 
@@ -77,7 +81,7 @@ def main(arguments: list[str]) -> None:
     )
     weights = 1 / counts[index]
     lines = [
-        "# Dependence of two models' answers. Written by benchmarks/fit_pairs.py; method and limits:",
+        "# Dependence of two models' answers. Written by benchmarks/fit_pairs.py; method, limits:",
         "# docs/quality.md. Errors in points of 100, mean over four shares and router accuracy.",
         "schema = 1",
         f"fitted = {date}",
@@ -87,14 +91,12 @@ def main(arguments: list[str]) -> None:
         "error = [",
     ]
     for error in left_out_errors(fitter):
-        lines.append(
-            f'  {{ benchmark = "{error.benchmark}", kind = "{error.kind}", points = {error.points} }},'
-        )
+        lines.append(error_line(error.benchmark, error.kind, error.points))
     by_name = np.unique(outside.benchmark)
     for name in by_name:
         mean = points[outside.benchmark == name].mean()
         slug = str(name).lower().replace(" ", "-")
-        lines.append(f'  {{ benchmark = "{slug}", kind = "outside", points = {mean:.3f} }},')
+        lines.append(error_line(slug, "outside", round(float(mean), 3)))
     lines.append("]")
     for name, table in tables.items():
         own = fitter.fit(pairs.benchmark == name)

@@ -66,9 +66,8 @@ def main(date: str) -> None:
             continue
         sd = spread(groups)
         count = sum(len(g) for g in groups)
-        lines.append(
-            f'  {{ benchmark = "{name}", sd = {sd:.2f}, models = {len(groups)}, values = {count} }},'
-        )
+        numbers = f"sd = {sd:.2f}, models = {len(groups)}, values = {count}"
+        lines.append(f'  {{ benchmark = "{name}", {numbers} }},')
     lines.append("]")
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -51,6 +51,11 @@ def catalogue_version() -> str:
     return hashlib.sha256("".join(map(_of_folder, folders)).encode()).hexdigest()[:12]
 
 
+def shared_version() -> dict[str, str]:
+    """Return the fingerprints of the folders that enter every answer."""
+    return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
+
+
 def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str, str]:
     """Return the fingerprints behind one answer.
 
@@ -65,11 +70,10 @@ def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str
     own_device = Path(hw) if hw.endswith(".toml") else None
     if device_id == LOCAL:
         own_device = local_profile()
-    shared = {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
     return {
         "hwprofiles": _of_path(own_device) if own_device else _of_file("hwprofiles", device_id),
         "models": _of_path(own_model) if own_model else _of_file("models", model_id),
-        **shared,
+        **shared_version(),
     }
 
 

@@ -17,6 +17,7 @@ from advisor.cli import (
     compare,
     estimate,
     import_bench,
+    simulate,
     ui,
     validate,
 )
@@ -35,7 +36,9 @@ app = typer.Typer(
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
+app.command("simulate")(simulate.simulate)
 app.command("validate")(validate.validate)
+app.command("validate-log")(simulate.validate_log)
 app.command("bench")(bench.bench)
 app.command("import-bench")(import_bench.import_bench)
 app.command("ui")(ui.ui)

@@ -15,6 +15,7 @@ from advisor.catalogue.training import phone_file, text_length_file, training_fi
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
+from advisor.quality import known, pairs, scores, tasks, text
 from advisor.schema.fact import Record, facts_of
 from advisor.schema.model import Model
 
@@ -27,6 +28,13 @@ LONE_FILES: dict[str, Callable[[str], Record]] = {
     "phones": lambda _: phone_file(),
     "text_lengths": lambda _: text_length_file(),
     "claims": lambda _: claim_file(),
+    "dependence": lambda _: pairs.dependence(),
+    "measured_pairs": lambda _: pairs.measured_pairs(),
+    "setting_spread": lambda _: scores.spread_file(),
+    "tasks": lambda _: tasks.task_file(),
+    "tokenizers": lambda _: text.tokenizer_file(),
+    "lengths": lambda _: text.length_file(),
+    "routers": lambda _: known.known(),
 }
 """Fact files of which there is one."""
 
@@ -110,7 +118,7 @@ def _parameters(model: Model) -> list[str]:
 
 
 def _shared_files(report: CheckReport) -> None:
-    known = set(devices.device_ids())
+    device_ids = set(devices.device_ids())
     try:
         files = prices.price_files()
         engines.format_file()
@@ -125,5 +133,5 @@ def _shared_files(report: CheckReport) -> None:
     report.facts += sum(len(f.rental) + len(f.purchase) + len(f.api) for f in files) + len(rows)
     for file in files:
         quoted = {row.device for row in file.rental} | {row.device for row in file.purchase}
-        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - known)]
+        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - device_ids)]
     report.problems += devices.check_families()

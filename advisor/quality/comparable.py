@@ -136,8 +136,9 @@ def _chosen(task: Task, benchmark: str) -> tuple[str, ...]:
     if not benchmark:
         return task.benchmarks
     if benchmark not in task.benchmarks:
-        msg = f"benchmark {benchmark!r} does not speak for {task.id}"
-        raise UsageError(f"{msg}; valid: {', '.join(task.benchmarks) or 'none'}")
+        valid = ", ".join(task.benchmarks) or "none"
+        msg = f"benchmark {benchmark!r} does not speak for {task.id}; valid: {valid}"
+        raise UsageError(msg)
     return (benchmark,)
 
 

@@ -67,10 +67,10 @@ def pair_table(tables: Mapping[str, Correctness]) -> PairTable:
         for i, j in np.argwhere(accuracy[None, :] - accuracy[:, None] >= LEAST_DIFFERENCE - 1e-12):
             pair = (table.models[i], table.models[j])
             rows.append((name, *pair, accuracy[i], accuracy[j], together[i, j]))
-    columns = list(zip(*rows, strict=True))
+    names = np.array([row[:3] for row in rows], dtype=np.str_).reshape(-1, 3)
+    numbers = np.array([row[3:] for row in rows], dtype=np.float64).reshape(-1, 3)
     return PairTable(
-        *(np.array(column, dtype=np.str_) for column in columns[:3]),
-        *(np.array(column, dtype=np.float64) for column in columns[3:]),
+        names[:, 0], names[:, 1], names[:, 2], numbers[:, 0], numbers[:, 1], numbers[:, 2]
     )
 
 

@@ -79,8 +79,11 @@ def shares_from_both(small: float, large: float, both: float) -> JointShares:
     """
     low, high = frechet_bounds(small, large)
     if not low - _ROUNDING <= both <= high + _ROUNDING:
-        msg = f"both = {both:g} is impossible for accuracies {small:g} and {large:g}"
-        raise UsageError(f"{msg}; valid: {low:g} to {high:g}")
+        msg = (
+            f"both = {both:g} is impossible for accuracies {small:g} and {large:g}; "
+            f"valid: {low:g} to {high:g}"
+        )
+        raise UsageError(msg)
     both = min(max(both, low), high)
     neither = max(1 - small - large + both, 0.0)
     return JointShares(both, max(large - both, 0.0), max(small - both, 0.0), neither)
@@ -117,7 +120,8 @@ def frechet_bounds(small: float, large: float) -> tuple[float, float]:
         if not 0 <= value <= 1:
             msg = f"an accuracy must be a share from 0 to 1, got {value:g}"
             raise UsageError(msg)
-    return max(0.0, small + large - 1), min(small, large)
+    high = min(small, large)
+    return min(max(0.0, small + large - 1), high), high
 
 
 def bivariate_normal_cdf(h: ArrayLike, k: ArrayLike, rho: ArrayLike) -> Floats:

@@ -46,11 +46,27 @@ class Correctness:
 
 @dataclass(frozen=True, eq=False)
 class PairOutcomes:
-    """A user's own answers of one pair: shares, number of questions, router scores if given."""
+    """A user's own answers of one pair.
 
-    shares: JointShares
-    questions: int
+    Parameters
+    ----------
+    small_right, large_right
+        ``(n,)`` who was right.
+    score
+        ``(n,)`` score of the user's router, None if the file has none.
+    """
+
+    small_right: NDArray[np.bool_]
+    large_right: NDArray[np.bool_]
     score: NDArray[np.float64] | None = None
+
+    @property
+    def shares(self) -> JointShares:
+        """The four shares, counted."""
+        return measured_shares(self.small_right, self.large_right)
+
+    def __len__(self) -> int:
+        return len(self.small_right)
 
 
 def _open(path: Path) -> io.StringIO:
@@ -123,8 +139,11 @@ def read_pair(path: Path) -> PairOutcomes:
     names = [name.strip() for name in rows.fieldnames or []]
     missing = [c for c in ("query", "small_ok", "large_ok") if c not in names]
     if missing:
-        msg = f"{path}, line 1: column {missing[0]!r} is missing; valid: query, small_ok, large_ok"
-        raise InvalidFileError(f"{msg} and, if you like, score")
+        msg = (
+            f"{path}, line 1: column {missing[0]!r} is missing; "
+            "valid: query, small_ok, large_ok and, if you like, score"
+        )
+        raise InvalidFileError(msg)
     rows.fieldnames = names
     small, large, score = [], [], []
     for row in rows:
@@ -139,5 +158,8 @@ def read_pair(path: Path) -> PairOutcomes:
     if "score" in names and np.isnan(scores).any():
         msg = f"{path}: score is empty in {np.isnan(scores).sum()} of {len(scores)} lines"
         raise InvalidFileError(msg)
-    shares = measured_shares(small, large)
-    return PairOutcomes(shares, len(small), scores if "score" in names else None)
+    return PairOutcomes(
+        np.array(small, dtype=bool),
+        np.array(large, dtype=bool),
+        scores if "score" in names else None,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -14,15 +15,18 @@ from advisor.catalogue.quality import get_scores, score_ids
 from advisor.catalogue.read import read_record
 from advisor.errors import UnknownNameError
 from advisor.quality.own import OwnScore
-from advisor.quality.tasks import get_task, questions_of
+from advisor.quality.tasks import get_task, questions_of, task_ids
 from advisor.schema.fact import Record
 from advisor.schema.price import QualityFile, Score
 
 _HERE = Path(__file__).resolve().parent
 PERCENT = "%"
-Reason = Literal["no-benchmark", "no-scores", "not-this-task", "not-comparable", "not-in-own"]
+Reason = Literal[
+    "no-benchmark", "no-scores", "not-this-task", "not-comparable", "not-in-own", "no-share"
+]
 """Why a score is unknown: nothing speaks for the task; no score of the model at all; none for
-the task; none that shares a source or setting with the others; not in the user's file."""
+the task; none that shares a source or setting with the others; not in the user's file; the unit
+counts no right answers, so no mix can be predicted."""
 _TABLE = re.compile(r"(table|figure) [\w.]+")
 _MODES = {"thinking", "non-thinking", "nonthinking"}
 _EMPTY = {"", "-", "not stated", "accuracy", "score", "standard", "standard benchmark"}
@@ -111,10 +115,15 @@ class SpreadFile(Record, frozen=True):
 
 
 @cache
+def spread_file() -> SpreadFile:
+    """Return the spread between sources, as read."""
+    return read_record(_HERE / "setting_spread.toml", SpreadFile)
+
+
+@cache
 def spreads() -> dict[str, Spread]:
     """Return the spread between sources by benchmark."""
-    file = read_record(_HERE / "setting_spread.toml", SpreadFile)
-    return {row.benchmark: row for row in file.spread}
+    return {row.benchmark: row for row in spread_file().spread}
 
 
 def stage(row: Score) -> str:
@@ -149,7 +158,7 @@ def counting_sd(value: float, unit: str, questions: int | None) -> float | None:
     if unit != PERCENT or not questions or not 0 <= value <= 100:
         return None
     share = value / 100
-    return 100 * (share * (1 - share) / questions) ** 0.5
+    return 100 * math.sqrt(share * (1 - share) / questions)
 
 
 def task_score(file: QualityFile, row: Score, task: str) -> TaskScore:
@@ -225,7 +234,7 @@ def task_scores(
         for row in own
         if row.task == normalise(task) and normalise(row.model) == normalise(model)
     )
-    if mine and normalise(task) not in {t.id for t in (_known(task),) if t}:
+    if mine and normalise(task) not in task_ids():
         return mine
     wanted = get_task(task)
     file = scores_file(model)

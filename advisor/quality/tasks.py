@@ -73,7 +73,9 @@ def task_ids() -> tuple[str, ...]:
 
 def get_task(name: str) -> Task:
     """Return the task of this name; unknown names raise UnknownNameError with the nearest."""
-    return _tasks()[find(name, {task: task for task in _tasks()}, "task", "docs/quality.md")]
+    return _tasks()[
+        find(name, {task: task for task in _tasks()}, "task", "advisor/quality/tasks.toml")
+    ]
 
 
 def questions_of(benchmark: str) -> int | None:

@@ -95,11 +95,15 @@ class MemoryRule(Record, frozen=True):
 
 
 class Scheduler(Record, frozen=True):
-    """Limits of a step: tokens in all, sequences, and whether prompts run alone."""
+    """Limits of a step: tokens in all, sequences, and whether prompts run alone.
+
+    ``reserves_output``: a request joins only if the cache has room for its whole answer.
+    """
 
     max_step_tokens: Fact
     max_sequences: Fact
     prefill_alone: bool = False
+    reserves_output: bool = False
 
 
 class Engine(Record, frozen=True):

@@ -260,7 +260,7 @@ def _pack(
     chained = bool((parent >= 0).any())
     if chained:
         more["parent"] = np.where(parent >= 0, place[parent], -1)[order]
-        more["think_s"] = turns.think_s[order]
+        more["think_s"] = np.where(parent >= 0, turns.think_s, 0.0)[order]
     in_session = np.bincount(turns.session, minlength=1)[turns.session] > 1
     prefix = np.array([law.shared_prefix_tokens for law in laws], dtype=np.int64)
     if in_session.any():

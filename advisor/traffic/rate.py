@@ -18,7 +18,7 @@ YEAR_S = 12 * SECONDS_PER_MONTH
 _WEEKDAYS = 5
 _RAMP_STEPS = 4096
 _MEMORY_FLOOR = 1e-14
-_LONGEST_S = 1e12
+_LONGEST_S = 100 * YEAR_S
 
 
 def week_shape(workload: Workload) -> Floats:
@@ -129,22 +129,16 @@ class Rate:
         Raises
         ------
         UsageError
-            If the rate falls so low that they never come.
+            If they don't come within a hundred years, where the rate varies.
         """
         end_s = mass / self.mean_per_s
         if self.workload.arrivals == "ramp":
             return self.until(end_s)
         while True:
+            end_s *= 1.1
             clock = self.until(end_s)
             if clock.end_mass > mass:
                 return clock
-            end_s *= 1.25
-            if end_s > _LONGEST_S:
-                msg = (
-                    "workload: at requests_per_s, diurnal and growth_per_year the run would never "
-                    "reach requests; lower requests or state duration_s"
-                )
-                raise UsageError(msg)
 
     def _shape(self, middle_s: Floats) -> Floats:
         factor: Floats = np.ones(1)
@@ -166,6 +160,12 @@ class Rate:
         flat = self.workload.diurnal == "flat" and not self.workload.growth_per_year
         if self.wander is None and flat:
             return np.array([0.0, end_s])
+        if end_s > _LONGEST_S:
+            msg = (
+                'workload: diurnal, growth_per_year and arrivals = "conversation" reach 100 years; '
+                "at this rate the run takes longer: lower requests or duration_s"
+            )
+            raise UsageError(msg)
         step_s = self._step_s()
         offset_s = (self.workload.start_hour * HOUR_S) % step_s if self.wander is None else 0.0
         count = math.ceil((end_s + offset_s) / step_s)
@@ -173,7 +173,7 @@ class Rate:
         edges[0] = 0.0
         if self.wander is None:
             edges[-1] = end_s
-        return edges
+        return np.asarray(edges, dtype=np.float64)
 
     def _wandering(self, law: CoxGamma, count: int) -> Floats:
         step_s = self._step_s()

@@ -42,6 +42,8 @@ class Dates:
     def __init__(self) -> None:
         self._origin_s: int | None = None
         self._minutes: dict[str, int] = {}
+        # The zone last seen: most files use one throughout.
+        self._zone, self._zone_s = "", 0
 
     def seconds(self, text: str) -> float:
         """Return the seconds after the first date.
@@ -52,13 +54,13 @@ class Dates:
             If it is no date.
         """
         known = self._minutes.get(text[:16])
-        if known is not None and text[16:17] == ":":
+        if known is not None and text[16:17] == ":" and text.endswith(self._zone):
             try:
-                rest = float(text[17:])
+                rest = float(text[17 : len(text) - len(self._zone)])
             except ValueError:
                 return self._slow(text)
             if 0 <= rest < 61:
-                return known + rest
+                return known - self._zone_s + rest
         return self._slow(text)
 
     def _slow(self, text: str) -> float:
@@ -76,14 +78,15 @@ class Dates:
         if self._origin_s is None:
             self._origin_s = whole
         base = whole - self._origin_s
-        zone = match.group(7)
-        if zone is None and match.end(5) == 16 and len(self._minutes) < _MOST_PREFIXES:
+        self._zone = match.group(7) or ""
+        self._zone_s = _offset_s(self._zone)
+        if match.end(5) == 16 and len(self._minutes) < _MOST_PREFIXES:
             self._minutes[text[:16]] = base
-        return base - _offset_s(zone) + second
+        return base - self._zone_s + second
 
 
-def _offset_s(zone: str | None) -> int:
-    if zone is None or zone in ("Z", "UTC"):
+def _offset_s(zone: str) -> int:
+    if zone in ("", "Z", "UTC"):
         return 0
     sign = -1 if zone[0] == "-" else 1
     return sign * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from advisor.errors import InvalidFileError
-from advisor.traffic.collect import MOST_TOKENS, Collector
+from advisor.traffic.collect import LONGEST_S, MOST_TOKENS, Collector
 from advisor.traffic.times import time_reader
 from advisor.traffic.trace import UNITS_S, TraceOptions
 from advisor.traffic.trace_file import TraceFile
@@ -168,10 +168,10 @@ def read_csv(file: TraceFile, options: TraceOptions) -> tuple[str, Collector]:
     cell = first[header.index(columns.time)] if len(first) > header.index(columns.time) else ""
     seconds, wall_clock = time_reader(cell, UNITS_S[unit] if unit else None)
     if wall_clock:
-        sink.earliest_s = -1e12
+        sink.earliest_s = -LONGEST_S
     if name == "burstgpt" and "session_id" in header:
         name = "burstgpt-3"
-    _fill(rows, first, _Row(header, columns, seconds, unit), sink)
+    _fill(rows, first, _Row(header, columns, seconds), sink)
     return name, sink
 
 
@@ -183,13 +183,11 @@ class _Row:
         header: list[str],
         columns: Columns,
         seconds: Callable[[str], float],
-        unit: str | None,
     ) -> None:
         def place(name: str) -> int:
             return header.index(name) if name in header else -1
 
         self.seconds, self.columns = seconds, columns
-        self.unit_s = UNITS_S[unit] if unit else 1.0
         self.time, self.inputs, self.outputs = (
             place(columns.time),
             place(columns.inputs),
@@ -199,6 +197,10 @@ class _Row:
         self.e2e, self.end = place(columns.e2e), place(columns.end)
         self.first_token, self.status = place(columns.first_token), place(columns.status)
         self.plain = max(self.session, self.request_id, self.e2e, self.end, self.status) < 0
+
+    def worked(self, cells: list[str]) -> bool:
+        """Whether the row's status, if any, isn't one of a failure."""
+        return self.status < 0 or _cell(cells, self.status).lower() not in self.columns.failed
 
 
 def _fill(rows: Iterator[list[str]], first: list[str], row: _Row, sink: Collector) -> None:
@@ -214,15 +216,13 @@ def _fill(rows: Iterator[list[str]], first: list[str], row: _Row, sink: Collecto
             except (ValueError, IndexError, OverflowError):
                 _careful(cells, row, sink, line)
             else:
-                if (
-                    plain
-                    and earliest <= t <= 1e12
-                    and 0 < a <= MOST_TOKENS
-                    and 0 < b <= MOST_TOKENS
-                ):
+                good = earliest <= t <= LONGEST_S and 0 < a <= MOST_TOKENS and 0 < b <= MOST_TOKENS
+                if good and (plain or row.worked(cells)):
                     accept[0](t)
                     accept[1](a)
                     accept[2](b)
+                    if not plain:
+                        _extras(cells, row, sink, line, t)
                 else:
                     _careful(cells, row, sink, line)
         cells = _next(rows, sink)
@@ -250,7 +250,7 @@ def _careful(cells: list[str], row: _Row, sink: Collector, line: int) -> None:
     if len(cells) <= max(row.time, row.inputs, row.outputs):
         sink.reject(line, "too few columns", str(len(cells)))
         return
-    if row.status >= 0 and _cell(cells, row.status).lower() in columns.failed:
+    if not row.worked(cells):
         sink.reject(line, "failed request", _cell(cells, row.status))
         return
     try:
@@ -277,9 +277,11 @@ def _extras(cells: list[str], row: _Row, sink: Collector, line: int, time_s: flo
         session = _cell(cells, row.session)
         sink.sessions.append(sink.number_of(session) if session else -1)
     if row.request_id >= 0:
-        sink.identify(line, _cell(cells, row.request_id))
+        sink.lines.append(line)
+        sink.ids.append(hash(_cell(cells, row.request_id)))
     if row.e2e >= 0:
-        sink.measure(NAN, _measured(_cell(cells, row.e2e)) * row.unit_s)
+        sink.ttft_s.append(NAN)
+        sink.e2e_s.append(_measured(_cell(cells, row.e2e)))
     elif row.end >= 0:
         end, first = (_moment(_cell(cells, p), row) for p in (row.end, row.first_token))
         ttft = first - time_s if first < end else NAN

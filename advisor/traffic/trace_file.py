@@ -8,12 +8,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from advisor.errors import InvalidFileError
 
 HEAD_BYTES = 65536
+CHUNK_BYTES = 1 << 20
 MAX_LINE_BYTES = 64 << 20
 MAX_DOCUMENT_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 4 << 30
@@ -90,7 +92,7 @@ class TraceFile:
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
         if self._kind == "gzip":
-            with gzip.open(self.path, "rb") as packed, io.BufferedReader(packed) as stream:
+            with gzip.open(self.path, "rb") as packed, _buffered(packed) as stream:
                 yield stream
         elif self._kind == "zip":
             with zipfile.ZipFile(self.path) as archive:
@@ -99,7 +101,7 @@ class TraceFile:
                     _fail(self.path, "an Office file: export it as CSV")
                 if len(names) != 1:
                     _fail(self.path, f"a zip of {len(names)} files; valid: exactly one")
-                with archive.open(names[0]) as member, io.BufferedReader(member) as stream:
+                with archive.open(names[0]) as member, _buffered(member) as stream:
                     yield stream
         else:
             with self.path.open("rb", buffering=1 << 20) as stream:
@@ -112,8 +114,34 @@ class TraceFile:
         by_ratio = FREE_UNPACKED_BYTES + MAX_UNPACKED_RATIO * self._packed_bytes
         return min(MAX_UNPACKED_BYTES, by_ratio)
 
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number of the first line, and a megabyte or so of whole lines."""
+        limit = self._limit_bytes
+        total, number = 0, 1
+        kept: list[bytes] = []
+        kept_bytes = 0
+        with self.opened() as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                if not total:
+                    chunk = chunk.removeprefix(_BOM)
+                total += len(chunk)
+                if total > limit:
+                    _fail(self.path, f"unpacks to more than {limit:,.0f} bytes", line=number)
+                end = chunk.rfind(b"\n") + 1
+                if end:
+                    block = b"".join([*kept, chunk[:end]])
+                    yield number, block
+                    number += block.count(b"\n")
+                    kept, kept_bytes = [], 0
+                kept.append(chunk[end:])
+                kept_bytes += len(chunk) - end
+                if kept_bytes > MAX_LINE_BYTES:
+                    _fail(self.path, f"longer than {MAX_LINE_BYTES:,} bytes", line=number)
+        if kept_bytes:
+            yield number, b"".join(kept)
+
     def raw_lines(self) -> Iterator[bytes]:
-        """Yield the lines with their ends.
+        """Yield the lines without their ends.
 
         Raises
         ------
@@ -121,31 +149,29 @@ class TraceFile:
             At a line longer than 64 MiB, and where a packed file unpacks to more than 4 GiB or
             200 times its size.
         """
-        limit = self._limit_bytes
-        total = number = 0
-        with self.opened() as stream:
-            readline = stream.readline
-            while line := readline(MAX_LINE_BYTES + 1):
-                number += 1
-                total += len(line)
-                if len(line) > MAX_LINE_BYTES:
-                    _fail(self.path, f"longer than {MAX_LINE_BYTES:,} bytes", line=number)
-                if total > limit:
-                    _fail(self.path, f"unpacks to more than {limit:,.0f} bytes", line=number)
-                if number == 1:
-                    line = line.removeprefix(_BOM)
-                yield line
+        for _, block in self._blocks():
+            yield from block.removesuffix(b"\n").split(b"\n")
 
     def text_lines(self, reject: Reject) -> Iterator[str]:
         """Yield the lines as text; one that isn't UTF-8 is rejected and comes out empty."""
-        for number, line in enumerate(self.raw_lines(), 1):
+        return chain.from_iterable(self._text_blocks(reject))
+
+    def _text_blocks(self, reject: Reject) -> Iterator[list[str]]:
+        for start, block in self._blocks():
             try:
-                yield line.decode()
-            except UnicodeDecodeError as error:
-                if number == 1:
-                    _fail(self.path, f"not UTF-8 at byte {error.start}", error, line=1)
-                reject(number, "not UTF-8", f"byte {error.start}")
-                yield ""
+                yield block.decode().removesuffix("\n").split("\n")
+            except UnicodeDecodeError:
+                lines = block.removesuffix(b"\n").split(b"\n")
+                yield [self._text(start + i, line, reject) for i, line in enumerate(lines)]
+
+    def _text(self, number: int, line: bytes, reject: Reject) -> str:
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            if number == 1:
+                _fail(self.path, f"not UTF-8 at byte {error.start}", error, line=1)
+            reject(number, "not UTF-8", f"byte {error.start}")
+            return ""
 
     def document(self) -> bytes:
         """Return the whole file.
@@ -161,6 +187,10 @@ class TraceFile:
         if len(text) > limit:
             _fail(self.path, f"one JSON document of more than {limit:,} bytes; use JSON lines")
         return text.removeprefix(_BOM)
+
+
+def _buffered(stream: IO[bytes] | gzip.GzipFile) -> io.BufferedReader:
+    return io.BufferedReader(cast(io.RawIOBase, stream))
 
 
 def _fail(path: Path, what: str, cause: Exception | None = None, *, line: int = 0) -> None:

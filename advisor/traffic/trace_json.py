@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from advisor.errors import InvalidFileError
-from advisor.traffic.collect import MOST_BLOCK_ID, Collector
+from advisor.traffic.collect import LONGEST_S, MOST_BLOCK_ID, Collector
 from advisor.traffic.json_records import (
     AiperfLine,
     BlockLine,
@@ -214,7 +214,7 @@ def _plain() -> Read:
         if isinstance(moment, int | float) and not epoch_unit_s(moment) and moment < 1e8:
             time_s = moment * (UNITS_S[unit] if unit else state.unit_s)
         else:
-            state.sink.earliest_s = -1e12
+            state.sink.earliest_s = -LONGEST_S
             time_s = state.moment_s(moment)
         tokens = [whole(str(entry[name])) for name in (columns.inputs, columns.outputs)]
         if state.sink.add(line, time_s, *tokens) and columns.session:
@@ -317,7 +317,7 @@ def read_json(file: TraceFile, options: TraceOptions, name: str | None) -> tuple
                 known = FORMATS.get(name, PLAIN)
                 unit = options.time_unit or known.unit
                 state = State(sink, UNITS_S[unit])
-                sink.earliest_s = -1e12 if known.wall_clock else 0.0
+                sink.earliest_s = -LONGEST_S if known.wall_clock else 0.0
                 read = known.reader()
             assert state is not None
             read(line, text, state)
@@ -364,6 +364,8 @@ def _is_lines(head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except RecursionError:
+        return True
     except msgspec.DecodeError:
         # A first line cut off by the head's end may be an entry; a short one is a document
         # spread over lines, unless only this line is damaged.
