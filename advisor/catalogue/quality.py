@@ -7,8 +7,9 @@ from functools import cache
 from advisor.catalogue.models import model_names
 from advisor.catalogue.names import find, normalise
 from advisor.catalogue.paths import data_dir
-from advisor.catalogue.read import read_record
-from advisor.schema.price import QualityFile
+from advisor.catalogue.read import decode, read_record
+from advisor.schema.fact import Record
+from advisor.schema.price import QualityFile, Score
 
 _LISTING = "advisor catalogue quality"
 
@@ -24,6 +25,19 @@ def scored_on(benchmark: str) -> tuple[str, ...]:
     wanted = f'benchmark = "{benchmark}"'
     paths = sorted(data_dir("quality").glob("*.toml"))
     return tuple(path.stem for path in paths if wanted in path.read_text(encoding="utf-8"))
+
+
+@cache
+def scores_on(model_id: str, benchmark: str) -> tuple[Score, ...]:
+    """Return a system's scores on one benchmark; only their lines of the file are decoded."""
+    path = data_dir("quality") / f"{model_id}.toml"
+    wanted = f'  {{ benchmark = "{benchmark}",'
+    lines = [x for x in path.read_text(encoding="utf-8").splitlines() if x.startswith(wanted)]
+    return decode("\n".join(["score = [", *lines, "]"]), _Scores, str(path)).score
+
+
+class _Scores(Record, frozen=True):
+    score: tuple[Score, ...]
 
 
 @cache

@@ -171,4 +171,4 @@ def _model_bytes(variants: Sequence[Variant], context: Floats) -> tuple[Floats, 
         total.append(b.total)
         moved.append(b.total * min(v.model.active / v.model.parameters, 1.0) * 0.9)
         held.append([kv_bytes_per_sequence(shape, bits, float(c)) for c in context])
-    return np.array(total), np.array(moved), np.array(held)
+    return np.array(total), np.array(moved), np.array(held).reshape(len(total), len(context))

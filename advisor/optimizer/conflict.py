@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from advisor.optimizer.mix import solve
+from advisor.optimizer.mix import DEFAULT_GAP, solve
 from advisor.optimizer.problem import Floats, Limit, MixProblem
 
 MARGIN = 1e-6
@@ -95,7 +95,7 @@ def relaxed(problem: MixProblem, limit: Limit) -> Relaxation:
     the limit's coefficients.
     """
     others = problem.without(limit.name)
-    least = _best_use(others, limit)
+    least = best_use(others, limit)
     if least is None:
         return Relaxation(limit.name, limit.value, None, None)
     outwards = MARGIN * abs(least)
@@ -106,7 +106,7 @@ def relaxed(problem: MixProblem, limit: Limit) -> Relaxation:
     return Relaxation(limit.name, limit.value, value, plan.usd_per_month)
 
 
-def _best_use(problem: MixProblem, limit: Limit) -> float | None:
+def best_use(problem: MixProblem, limit: Limit, gap: float = DEFAULT_GAP) -> float | None:
     """Return the least (for a floor: the largest) use of a limit; None if nothing fits."""
     if limit.each_period:
         return _best_peak(problem, limit)
@@ -123,7 +123,7 @@ def _best_use(problem: MixProblem, limit: Limit) -> float | None:
         scaled_usd_per_hour=scaled + _kept(problem.scaled_usd_per_hour),
         charge_usd_per_month=_or_zero(limit.per_charge, problem.charge_usd_per_month),
     )
-    found = solve(priced)
+    found = solve(priced, gap=gap)
     if found.usd_per_month is None:
         return None
     whole = float((problem.requests_per_month * top).sum())

@@ -3,61 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from advisor.optimizer.assemble import Question
-from advisor.optimizer.kinds import Solved, options_of
+from advisor.optimizer.kinds import Solved
 from advisor.optimizer.money import pool_uses
-from advisor.optimizer.problem import MixProblem, restrict
 from advisor.optimizer.result import Flip, PlanKind
-from advisor.optimizer.search import quick
+from advisor.optimizer.singles import Singles
 
-FACTORS = tuple(4.0**k for k in (-3, -2, -1, 0, 1, 2, 3))
-BISECTIONS = 7
-
-
-def at_volume(problem: MixProblem, factor: float) -> MixProblem:
-    """Return a problem with so many times the demand."""
-    limits = tuple(
-        replace(x, scale=x.scale * factor) if x.sense == "at-least" else x for x in problem.limits
-    )
-    return replace(problem, demand_per_s=problem.demand_per_s * factor, limits=limits)
-
-
-class Costs:
-    """Cost of the best plan of a kind at a volume, each solved once."""
-
-    def __init__(self, question: Question) -> None:
-        self._question = question
-        self._known: dict[tuple[PlanKind, float], float] = {}
-
-    def usd(self, kind: PlanKind, factor: float) -> float:
-        """Dollars a month; infinite if no plan of the kind fits."""
-        key = (kind, round(factor, 9))
-        if key not in self._known:
-            keep = options_of(self._question, kind)
-            problem = at_volume(restrict(self._question.problem, keep), factor)
-            found = quick(problem).usd_per_month
-            self._known[key] = np.inf if found is None else found
-        return self._known[key]
+FACTORS = tuple(2.0**k for k in range(-10, 11))
+BISECTIONS = 20
 
 
 def volume_flips(
-    question: Question, winner: Solved, others: Sequence[Solved], costs: Costs
+    question: Question, winner: Solved, others: Sequence[Solved], singles: Singles
 ) -> list[Flip]:
-    """Find the volumes, down and up, at which another kind first beats the winner's."""
+    """Find the volumes, down and up, at which another kind first beats the winner's.
+
+    Plans of one option each are compared; a winner that mixes options is left out.
+    """
+    if winner.kind == "mix":
+        return []
     month = float(question.problem.requests_per_month.sum())
     found = []
     for side, factors in (
         ("below", [f for f in reversed(FACTORS) if f < 1.0]),
         ("above", [f for f in FACTORS if f > 1.0]),
     ):
-        nearest = _first_flip(winner.kind, others, costs, factors)
+        nearest = _first_flip(winner.kind, others, singles, factors)
         if nearest is None:
             continue
-        factor, other = nearest
+        factor, kind = nearest
+        option = singles.best(kind, factor)[1]
+        assert option is not None
         found.append(
             Flip(
                 name="volume",
@@ -65,35 +44,36 @@ def volume_flips(
                 unit="requests/month",
                 stated=month,
                 side=side,  # type: ignore[arg-type]
-                winner=_main_option(other),
-                winner_kind=other.kind,
+                winner=question.options[option].name,
+                winner_kind=kind,
             )
         )
     return found
 
 
 def _first_flip(
-    kind: PlanKind, others: Sequence[Solved], costs: Costs, factors: Sequence[float]
-) -> tuple[float, Solved] | None:
+    kind: PlanKind, others: Sequence[Solved], singles: Singles, factors: Sequence[float]
+) -> tuple[float, PlanKind] | None:
+    kinds = [o.kind for o in others]
     before = 1.0
     for factor in factors:
-        mine = costs.usd(kind, factor)
-        rivals = sorted(others, key=lambda o: costs.usd(o.kind, factor))
-        if rivals and costs.usd(rivals[0].kind, factor) < mine:
-            return _bisect(kind, rivals[0], costs, before, factor), rivals[0]
+        mine = singles.best(kind, factor)[0]
+        rivals = sorted(kinds, key=lambda k: singles.best(k, factor)[0])
+        if rivals and singles.best(rivals[0], factor)[0] < mine:
+            return _bisect(kind, rivals[0], singles, before, factor), rivals[0]
         before = factor
     return None
 
 
-def _bisect(kind: PlanKind, rival: Solved, costs: Costs, near: float, far: float) -> float:
+def _bisect(kind: PlanKind, rival: PlanKind, singles: Singles, near: float, far: float) -> float:
     """Narrow the factor at which the rival takes over; whole devices may make it jump."""
     for _ in range(BISECTIONS):
         middle = float(np.sqrt(near * far))
-        if costs.usd(rival.kind, middle) < costs.usd(kind, middle):
+        if singles.best(rival, middle)[0] < singles.best(kind, middle)[0]:
             far = middle
         else:
             near = middle
-    return float(np.sqrt(near * far))
+    return far
 
 
 def _main_option(one: Solved) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.optimizer.conflict import relaxed
+from advisor.optimizer.conflict import best_use
 from advisor.optimizer.mix import DEFAULT_GAP, MixSolution, solve
 from advisor.optimizer.problem import Limit, MixProblem
 
@@ -53,7 +53,7 @@ def pareto_front(
         return ()
     start = cheapest.limit_use[measure.name]
     hardest = measure.at(np.inf if measure.sense == "at-least" else -np.inf)
-    end = relaxed(problem.with_limits(*problem.limits, hardest), hardest).value
+    end = best_use(problem, hardest, gap)
     plans = [cheapest]
     if end is not None and abs(end - start) > SAME * max(abs(start), SAME):
         for value in np.linspace(start, end, steps)[1:]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from advisor.optimizer.assemble import Question
 from advisor.optimizer.mix import MixSolution
-from advisor.optimizer.options import Option
-from advisor.optimizer.plans import kind_of, plan_of
+from advisor.optimizer.options import kind_of
+from advisor.optimizer.plans import plan_of
 from advisor.optimizer.problem import Bools
 from advisor.optimizer.result import PLAN_KINDS, Alternative, Plan, PlanKind
 from advisor.optimizer.search import best_plan
@@ -37,12 +37,7 @@ class Solved:
 
 def options_of(question: Question, kind: PlanKind) -> Bools:
     """``(O,)`` options a plan of a kind may use."""
-    return np.array([kind == "mix" or option_kind(o) == kind for o in question.options])
-
-
-def option_kind(option: Option) -> PlanKind:
-    """Return the kind a plan of this option alone would be."""
-    return kind_of([option])
+    return np.array([kind == "mix" or kind_of([o]) == kind for o in question.options])
 
 
 def solved(

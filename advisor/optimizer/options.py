@@ -13,7 +13,7 @@ from advisor.optimizer.electricity import DevicePower, Site, device_power
 from advisor.optimizer.hardware import Offer
 from advisor.optimizer.models import Size
 from advisor.optimizer.problem import Bools, Floats
-from advisor.optimizer.result import OptionKind, Part
+from advisor.optimizer.result import OptionKind, Part, PlanKind
 from advisor.optimizer.scores import ScoreFact
 from advisor.schema.fact import Evidence
 from advisor.schema.scenario import Scenario
@@ -144,6 +144,20 @@ def worth_keeping(pools: Sequence[Pool], scarce: frozenset[str]) -> Bools:
                 keep[j] = False
                 break
     return keep
+
+
+def kind_of(options: Sequence[Option]) -> PlanKind:
+    """Return what a plan is made of: one kind if all its options are of it, else a mix."""
+    kinds = {_kind(o) for o in options}
+    return kinds.pop() if len(kinds) == 1 else "mix"
+
+
+def _kind(option: Option) -> PlanKind:
+    if option.kind == "api":
+        return "api"
+    if option.kind == "device":
+        return "device"
+    return option.size or "mix"
 
 
 def part_of(candidate: Candidate) -> Part:

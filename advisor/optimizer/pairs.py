@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from advisor.schema.fact import worst_evidence
 from advisor.schema.question import Routing
 from advisor.schema.scenario import Scenario
 
-SHARES = (0.25, 0.5, 0.75)
+SHARES = (0.3, 0.6)
 """Shares sent to the large model that are offered to the solver beside the floor's own."""
 LEAST_GAP = 0.02
 """Models whose scores differ by less need no router."""
@@ -80,10 +81,17 @@ def _better(large: Option, small: Option) -> bool:
 
 def joint_of(small: Option, large: Option, c: int, metric: str) -> PairQuality:
     """Return joint correctness on a metric: counted if a table ships, else extrapolated."""
-    counted = find_measured(small.model_ids[0], large.model_ids[0], metric)
+    counted = _counted(small.model_ids[0], large.model_ids[0], metric)
     if counted is not None:
         return counted
-    return predict_pair(float(small.quality[c]), float(large.quality[c]))
+    return _predicted(float(small.quality[c]), float(large.quality[c]))
+
+
+# Classes often share a metric: each pair is worked out once.
+_counted = lru_cache(maxsize=4096)(find_measured)
+_predicted = lru_cache(maxsize=4096)(predict_pair)
+_route = lru_cache(maxsize=4096)(route)
+_escalation = lru_cache(maxsize=4096)(escalation_for)
 
 
 def _pair(
@@ -106,7 +114,7 @@ def _pair(
             sent.append(exact)
         for q in sent:
             quality = np.array(
-                [route(router, s, float(x)).accuracy for s, x in zip(shares, q, strict=True)]
+                [_route(router, s, float(x)).accuracy for s, x in zip(shares, q, strict=True)]
             )
             found.append(_routed(small, large, q, quality, evidence))
     if "cascade" in scenario.routing.allowed:
@@ -129,7 +137,7 @@ def _floor_shares(
         return None
     try:
         found = [
-            escalation_for(router, s, w) if w > s.small else 0.0
+            _escalation(router, s, w) if w > s.small else 0.0
             for s, w in zip(shares, wanted, strict=True)
         ]
     except InfeasibleError:

@@ -12,14 +12,13 @@ from advisor.optimizer.assemble import Question, money_row
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.mix import MixSolution
 from advisor.optimizer.money import PoolUse, bill_of, pool_uses, sum_of
-from advisor.optimizer.options import Option
+from advisor.optimizer.options import Option, kind_of, part_of
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
 from advisor.optimizer.result import (
     ClassResult,
     Deployment,
     LatencyCheck,
     Plan,
-    PlanKind,
     PlanOption,
     QualityCheck,
     Served,
@@ -33,14 +32,6 @@ NORMAL_95_OVER_80 = 1.96 / 1.2816
 TOKENS_PER_MTOK = 1e6
 Metric = Literal["ttft", "tpot", "e2e"]
 METRICS: tuple[Metric, ...] = ("ttft", "tpot", "e2e")
-
-
-def kind_of(options: list[Option]) -> PlanKind:
-    """Return what a plan is made of: one kind if all its options are of it, else a mix."""
-    kinds = {o.kind if o.kind in ("api", "device") else (o.size or "mix") for o in options}
-    if len(kinds) != 1:
-        return "mix"
-    return kinds.pop()  # type: ignore[return-value]
 
 
 def plan_of(
@@ -114,8 +105,6 @@ def _option(question: Question, index: int, share: Floats, volume: Floats) -> Pl
 
 
 def _deployment(use: PoolUse, factors: dict[str, float]) -> Deployment:
-    from advisor.optimizer.options import part_of
-
     return Deployment(
         name=use.pool.name,
         part=part_of(use.pool.candidate),

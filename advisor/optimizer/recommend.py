@@ -13,7 +13,7 @@ from advisor.catalogue.data_version import shared_versions
 from advisor.optimizer.assemble import Facts, Question, excluded_of, facts_of, question_of
 from advisor.optimizer.binding import binding_of
 from advisor.optimizer.doubt import draws_of, sureness, tornado
-from advisor.optimizer.flips import Costs, floor_flips, price_flips, volume_flips
+from advisor.optimizer.flips import floor_flips, price_flips, volume_flips
 from advisor.optimizer.fronts import fronts_of
 from advisor.optimizer.impossible import explain_scenario
 from advisor.optimizer.kinds import Solved, alternatives_of, solved
@@ -27,6 +27,7 @@ from advisor.optimizer.result import (
     Verdict,
 )
 from advisor.optimizer.search import best_plan
+from advisor.optimizer.singles import Singles
 from advisor.optimizer.verify import Simulate, verified
 from advisor.schema.scenario import Scenario
 from advisor.schema.text import Text
@@ -93,7 +94,7 @@ def _assembled(
         verdict=_verdict(winner, others, doubt) if winner else None,
         alternatives=tuple(a for a, _ in rows),  # type: ignore[misc]
         binding=binding_of(question, winner) if winner else (),
-        fronts=fronts_of(question) if winner else (),
+        fronts=fronts_of(question, [winner, *others]) if winner else (),
         uncertainty=doubt,
         infeasible=infeasible,
         replays=replays,
@@ -110,9 +111,8 @@ def _uncertainty(question: Question, winner: Solved, others: Sequence[Solved]) -
     plans = [winner, *others]
     draws = draws_of(question, plans)
     sure = sureness(question, plans, draws)
-    costs = Costs(question)
     flips: list[Flip] = [
-        *volume_flips(question, winner, others, costs),
+        *volume_flips(question, winner, others, Singles(question)),
         *price_flips(question, winner, others),
         *floor_flips(question, winner, others),
     ]

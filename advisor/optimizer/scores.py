@@ -11,7 +11,7 @@ from math import sqrt
 from pathlib import Path
 
 from advisor.catalogue.names import nearest, normalise
-from advisor.catalogue.quality import read_scores, scored_on
+from advisor.catalogue.quality import read_scores, scored_on, scores_on
 from advisor.catalogue.read import read_text
 from advisor.errors import InvalidFileError, UnknownNameError
 from advisor.schema.fact import Evidence
@@ -76,7 +76,7 @@ class ScoreBook:
             return own
         if model_id not in scored_on(metric):
             return None
-        rows = [row for row in read_scores(model_id).score if self._counts(row, metric)]
+        rows = [row for row in scores_on(model_id, metric) if self._counts(row, metric)]
         if not rows:
             return None
         best = max(rows, key=_preferred)

@@ -13,6 +13,7 @@ import numpy as np
 from advisor.optimizer.assemble import Question
 from advisor.optimizer.mix import MixSolution, solve
 from advisor.optimizer.problem import Bools, MixProblem, merge_periods, restrict
+from advisor.optimizer.singles import Singles
 
 LEVELS = 5
 COARSE_GAP = 1e-3
@@ -112,6 +113,10 @@ def best_plan(question: Question, keep: Bools | None = None) -> MixSolution:
         # Joined hours overstate what a month takes: a limit may still hold with exact ones.
         return solve_exactly(problem) if problem.limits else coarse
     used = (coarse.fixed > 0) | coarse.scaled.any(axis=1)
+    # The best option alone is known at exact hours: joined hours may have hidden it.
+    alone = Singles(replace(question, problem=problem)).best("mix", 1.0)[1]
+    if alone is not None:
+        used[[p for p, _ in question.options[alone].uses]] = True
     chosen = restrict(problem, options_on(question, used))
     exact = solve_exactly(chosen)
     return exact if exact.feasible else solve_exactly(problem)
