@@ -21,11 +21,7 @@ from advisor.traffic.traces import read_trace
 HEADER = b"timestamp,input_tokens,output_tokens\n"
 LINE = b'{"timestamp": 1, "input_length": 2, "output_length": 3}\n'
 MEMORY_BYTES = 700 << 20
-KEYS = (
-    "timestamp input_length output_length hash_ids resourceSpans scopeSpans spans attributes "
-    "metadata metrics input_lens output_lens start_times startTime prompt_tokens "
-    "completion_tokens chat_id queued_ts input_toks output_toks"
-).split()
+KEYS = ["timestamp", "input_length", "output_length", "hash_ids", "resourceSpans", "scopeSpans", "spans", "attributes", "metadata", "metrics", "input_lens", "output_lens", "start_times", "startTime", "prompt_tokens", "completion_tokens", "chat_id", "queued_ts", "input_toks", "output_toks"]
 
 
 def read(folder: Path, content: bytes, name: str = "t.csv", **options: object) -> Trace:

@@ -27,7 +27,6 @@ LONE_FILES: dict[str, Callable[[str], Record]] = {
     "training": lambda _: training_file(),
     "phones": lambda _: phone_file(),
     "text_lengths": lambda _: text_length_file(),
-    "claims": lambda _: claim_file(),
     "dependence": lambda _: pairs.dependence(),
     "measured_pairs": lambda _: pairs.measured_pairs(),
     "setting_spread": lambda _: scores.spread_file(),
@@ -35,6 +34,7 @@ LONE_FILES: dict[str, Callable[[str], Record]] = {
     "tokenizers": lambda _: text.tokenizer_file(),
     "lengths": lambda _: text.length_file(),
     "routers": lambda _: known.known(),
+    "claims": lambda _: claim_file(),
 }
 """Fact files of which there is one."""
 

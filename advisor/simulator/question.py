@@ -1,4 +1,4 @@
-"""From what a user asks to what is replayed: scenario, trace or preset become requests and fleet."""
+"""From a question to what is replayed: scenario, trace or preset become requests and fleet."""
 
 from __future__ import annotations
 
