@@ -63,21 +63,20 @@ def main() -> None:
     state.seed(data)
     lang: str = st.session_state["lang"]
     st.set_page_config(page_title=say("ui_title", lang), page_icon=str(ICON), layout="wide")
+    st.html(_LANGUAGE_TAG[lang], unsafe_allow_javascript=True)
+    st.html(_LOOKS / f"{lang}.css")
     sidebar.language()
     page = _navigation(lang)
     go_to = state.going()
     if go_to:
         st.switch_page(PAGES / f"{go_to}.py")
-    asked = sidebar.fields(lang)
-    view = View(lang, asked, data, mine.overlay_folder())
-    sidebar.carry(view)
-    state.follow(asked, lang, data)
+    view = View(lang, sidebar.fields(lang), data, mine.overlay_folder())
     keep(view)
-    st.html(_LANGUAGE_TAG[lang], unsafe_allow_javascript=True)
-    st.html(_LOOKS / f"{lang}.css")
-    for notice in state.notices():
-        st.info(view.say(notice))
     try:
+        state.follow(view.asked, lang, data)
+        sidebar.carry(view)
+        for notice in state.notices():
+            st.info(view.say(notice))
         page.run()
     except AdvisorError as error:
         show_error(error, view)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from advisor.catalogue.local_models import is_local
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import decode, read_text
-from advisor.errors import InvalidFileError
+from advisor.errors import InvalidFileError, UsageError
 from advisor.schema.question import ClassFloor, Owned, Use
 from advisor.schema.scenario import Scenario
 from advisor.schema.traffic_facts import Lognormal, Preset, Quantiles
@@ -97,6 +97,9 @@ def unpack(packed: str) -> str:
         text = opener.decompress(raw, MAX_TEXT_BYTES)
         if opener.unconsumed_tail:
             msg = "the link's scenario is too long"
+            raise InvalidFileError(msg)
+        if not opener.eof:
+            msg = "the link's scenario is cut off"
             raise InvalidFileError(msg)
         return text.decode()
     except (ValueError, zlib.error) as error:
@@ -333,10 +336,19 @@ WRITE: dict[str, Callable[[Scenario, Any], Scenario]] = {
 
 
 def asked(base: Scenario, values: Mapping[str, Value]) -> Scenario:
-    """Return the base with every field that differs from it changed, in the order of ``WRITE``."""
+    """Return the base with every field that differs from it changed, in the order of ``WRITE``.
+
+    Raises
+    ------
+    UsageError
+        If the fields together make no valid scenario.
+    """
     stated = summary(base)
     found = base
-    for key, write in WRITE.items():
-        if key in values and values[key] != stated[key]:
-            found = write(found, values[key])
-    return msgspec.convert(msgspec.to_builtins(found), Scenario)
+    try:
+        for key, write in WRITE.items():
+            if key in values and values[key] != stated[key]:
+                found = write(found, values[key])
+        return msgspec.convert(msgspec.to_builtins(found), Scenario)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise UsageError(str(error)) from error

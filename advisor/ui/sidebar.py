@@ -60,7 +60,7 @@ def _number(field: Field, lang: str) -> None:
     help_text = plain(say(field.help, lang)) if field.help else None
     unset = say("ui_open" if field.group == "look" else "ui_no_limit", lang)
     name, key = say(field.label, lang), field.key
-    low, high, step = field.low, field.high, field.step
+    low, high, step = float(field.low), float(field.high), float(field.step)
     if whole:
         st.number_input(
             name, int(low), int(high), start, int(step), "%d", key, help_text, placeholder=unset
