@@ -26,7 +26,7 @@ from advisor.schema.efficiency import (
     PrefillAttention,
     Recurrent,
 )
-from advisor.schema.fact import Source
+from advisor.schema.fact import Record, Source
 
 T = TypeVar("T")
 
@@ -306,7 +306,7 @@ def _line(name: str, result: fits.Fit[Any]) -> str:
     return f"{name}: {inside} in sample, {outside} on left-out shapes, {result.rows} rows"
 
 
-def to_toml(efficiency: Efficiency) -> str:
+def to_toml(record: Record) -> str:
     """Return the record as TOML, numbers rounded to three digits.
 
     Raises
@@ -315,7 +315,7 @@ def to_toml(efficiency: Efficiency) -> str:
         If ``tomli_w`` isn't installed.
     """
     tomli_w = optional_module("tomli_w")
-    plain = msgspec.to_builtins(efficiency, builtin_types=(dt.date,))
+    plain = msgspec.to_builtins(record, builtin_types=(dt.date,))
     return str(tomli_w.dumps(_tidy(plain), multiline_strings=True))
 
 

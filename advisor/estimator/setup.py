@@ -384,3 +384,9 @@ def step_model(setup: Setup, layout: Layout) -> StepModel:
         msg = f"{setup.device.name} has no published link between devices: use tp 1, pp 1, dp 1"
         raise UsageError(msg)
     return _model_for(setup, replace(layout, replicas=1))
+
+
+def forget() -> None:
+    """Forget resolved requests: constants have changed, as they do while they are fitted."""
+    _resolve.cache_clear()
+    _model_for.cache_clear()

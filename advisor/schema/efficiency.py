@@ -134,6 +134,32 @@ class Collective(Record, frozen=True):
     bandwidth_share: Share
 
 
+class ServingLink(Record, frozen=True):
+    """Collectives as a serving engine runs them, fitted to logs of multi-device runs.
+
+    They take the place of the family's own, measured between idle devices, where devices are
+    linked by ``link`` only.
+    """
+
+    families: tuple[Slug, ...]
+    engines: tuple[Slug, ...]
+    link: Literal["pcie"]
+    collective: Collective
+    logs: tuple[str, ...]
+    tpot_error: float
+    e2e_error: float
+    note: str = ""
+
+
+class ServingLinkFile(Record, frozen=True):
+    """``hwprofiles/efficiency/serving-links.toml``, written by ``advisor calibrate logs``."""
+
+    schema: Literal[1]
+    fitted: dt.date
+    source: tuple[Source, ...]
+    link: tuple[ServingLink, ...] = ()
+
+
 class Dequantise(Record, frozen=True):
     """Unpacking quantised weights on CPU cores: not hidden behind the memory read.
 

@@ -130,10 +130,18 @@ def _shared_blocks(requests: Requests) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.maximum(blocks, 0), np.stack([low, high], axis=1)
 
 
+def request_draws(
+    requests: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Draw what an API does with each request: normal for TTFT and TPOT, uniform for retries."""
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, 20261123]).spawn(3)]
+    z_ttft, z_tpot = (s.standard_normal(requests) for s in streams[:2])
+    return z_ttft, z_tpot, streams[2].random(requests)
+
+
 def _requests(requests: Requests, routing: Routing, shared: Any, seed: int) -> Any:
     n = len(requests)
     table = np.zeros(n, dtype=w.REQUEST)
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, 20261123]).spawn(3)]
     table["arrival_s"], table["input"] = requests.arrival_s, requests.input_tokens
     table["output"], table["number_class"] = requests.output_tokens, requests.class_index
     table["think_s"] = requests.think_s if len(requests.think_s) else 0.0
@@ -141,8 +149,7 @@ def _requests(requests: Requests, routing: Routing, shared: Any, seed: int) -> A
     table["due_s"] = np.inf
     if len(routing.patience_s):
         table["due_s"] = routing.patience_s
-    table["z_ttft"], table["z_tpot"] = (s.standard_normal(n) for s in streams[:2])
-    table["uniform"] = streams[2].random(n)
+    table["z_ttft"], table["z_tpot"], table["uniform"] = request_draws(n, seed)
     table["target"] = requests.input_tokens
     table["block_low"], table["block_high"] = shared[:, 0], shared[:, 1]
     table["first_tier"], table["second_tier"] = routing.first, routing.second
@@ -215,7 +222,7 @@ def _server(group: Replicas, tier: int, replica: int, table: int, trace_block: i
         row["prefill_alone"] = False
         reads = replica < group.prefill_replicas
         row["role"] = w.PREFILL_ONLY if reads else w.DECODE_ONLY
-    for name in ("head", "tail", "list_head", "list_tail", "spare"):
+    for name in ("head", "tail", "blocked", "list_head", "list_tail", "spare"):
         row[name] = w.NONE
     return row
 

@@ -16,13 +16,14 @@ from advisor.simulator.world import NONE, World
 
 NEXT, PREVIOUS, SIZE, STATE = 0, 1, 2, 3
 UNKNOWN, HELD, FREE = 0, 1, 2
+WHOLE = 1e-6
 
 
 @njit(cache=True)
 def blocks_of(tokens: float, block_tokens: int) -> int:
-    """Blocks that so many tokens fill."""
+    """Blocks that so many tokens fill; contexts are whole tokens to within rounding."""
     whole = int(tokens // block_tokens)
-    return whole if whole * block_tokens >= tokens else whole + 1
+    return whole if whole * block_tokens >= tokens - WHOLE else whole + 1
 
 
 @njit(cache=True)
@@ -106,6 +107,7 @@ def _give_back(w: World, s: int, count: int) -> None:
 def release(w: World, s: int, i: int) -> None:
     """Let go all blocks of a request, its own first, then shared ones from the last on."""
     request, server = w.requests[i], w.servers[s]
+    server.blocked = NONE
     _give_back(w, s, request.private)
     request.private = 0
     links, weight = w.links[s], w.block_tokens[0] // server.block_tokens
@@ -154,20 +156,26 @@ def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
     request, server = w.requests[i], w.servers[s]
     shared = max(_covered(w, s, i, min(int(tokens), request.target)), held, request.tracked)
     weight = w.block_tokens[0] // server.block_tokens
-    needed = 0
+    needed = unknown = 0
     for at in range(request.block_low + request.tracked, request.block_low + shared):
-        if w.links[s, STATE, w.blocks[at]] != HELD:
+        state = w.links[s, STATE, w.blocks[at]]
+        if state != HELD:
             needed += weight
+        if state == UNKNOWN:
+            unknown += weight
     rest = max(tokens - shared * w.block_tokens[0], 0.0)
     private = max(blocks_of(rest, server.block_tokens), request.private)
     if shared > request.tracked:
         private = blocks_of(rest, server.block_tokens)
     if needed + private - request.private > free_blocks(server):
         return False
-    if private < request.private:
-        _give_back(w, s, request.private - private)
+    # Own blocks that filled up with what is shared become shared where nobody has it yet.
+    spare = max(request.private - private, 0)
+    if spare > unknown:
+        _give_back(w, s, spare - unknown)
+        spare = unknown
     for at in range(request.block_low + request.tracked, request.block_low + shared):
-        _hold(w, s, w.blocks[at], weight)
+        spare -= _hold(w, s, w.blocks[at], weight, spare)
     if private > request.private:
         take(w, s, private - request.private)
     request.tracked = shared
@@ -176,10 +184,12 @@ def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
 
 
 @njit(cache=True)
-def _hold(w: World, s: int, block: int, weight: int) -> None:
-    server, links = w.servers[s], w.links[s]
+def _hold(w: World, s: int, block: int, weight: int, spare: int) -> int:
+    """Hold a shared block; return how many own blocks it was made of, of ``spare``."""
+    server, links, made_of = w.servers[s], w.links[s], 0
     if links[STATE, block] == UNKNOWN:
-        take(w, s, weight)
+        made_of = min(spare, weight)
+        take(w, s, weight - made_of)
         links[SIZE, block] = weight
     elif links[STATE, block] == FREE:
         _unlink(w, s, block)
@@ -188,3 +198,4 @@ def _hold(w: World, s: int, block: int, weight: int) -> None:
         server.peak_blocks = max(server.peak_blocks, server.used_blocks)
     links[STATE, block] = HELD
     w.references[s, block] += 1
+    return made_of

@@ -10,13 +10,14 @@ from numba import njit
 
 from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
 from advisor.simulator.events import drop_first, push
-from advisor.simulator.queues import drop_head
+from advisor.simulator.queues import drop_head, plan_seconds, steps_until, stop_if_drained
 from advisor.simulator.router import answered, arrive, hand_over, lost
 from advisor.simulator.scheduler import plan
-from advisor.simulator.slots import begin_answer, end_answer, move_on
+from advisor.simulator.slots import begin_answer, end_answer, move_on, take_new
 from advisor.simulator.world import (
     ANSWERED,
     ARRIVAL,
+    BACKWARDS,
     CLIENTS,
     EVENTS,
     FRESH,
@@ -33,6 +34,7 @@ from advisor.simulator.world import (
     PLAN,
     PREFILL_ONLY,
     READING,
+    STEP,
     WAITING,
     World,
 )
@@ -146,6 +148,8 @@ def _leave(w: World, s: int, time_s: float) -> int:
         w.ended[gone] = slot.request
         gone += 1
     server.running = kept
+    if kept == 0:
+        server.alone = 0
     server.outstanding -= gone
     return gone
 
@@ -166,6 +170,8 @@ def _steps_end(w: World, s: int, time_s: float) -> None:
             server.stalled = 1
         else:
             _decoded(w, s, time_s)
+            server.emitted_s = time_s
+        server.grown = 0
         _read(w, s, time_s)
     gone = _leave(w, s, time_s)
     for k in range(gone):
@@ -176,9 +182,9 @@ def _steps_end(w: World, s: int, time_s: float) -> None:
             push(w.heap, w.counters, time_s + wait, HANDOVER, i, 0)
             continue
         server.output_tokens += request.output
+        server.wasted_tokens += request.target - request.input
         answered(w, i, time_s)
-    if not server.accepting and server.outstanding == 0:
-        server.up, server.stopped_s = 0, time_s
+    stop_if_drained(server, time_s)
 
 
 @njit(cache=True)
@@ -254,6 +260,7 @@ def advance(w: World, until_s: float, most_events: int) -> int:
             if time_s > until_s:
                 break
             w.counters[NEXT_ARRIVAL] += 1
+            w.counters[BACKWARDS] += time_s < w.clock[0]
             w.clock[0] = time_s
             arrive(w, i, time_s, FRESH)
         else:
@@ -263,6 +270,7 @@ def advance(w: World, until_s: float, most_events: int) -> int:
             time_s, kind = event.time_s, event.kind
             number, version = event.id, event.version
             drop_first(w.heap, w.counters)
+            w.counters[BACKWARDS] += time_s < w.clock[0]
             w.clock[0] = time_s
             _handle(w, event, time_s, kind, number, version)
         handled += 1
@@ -271,23 +279,43 @@ def advance(w: World, until_s: float, most_events: int) -> int:
 
 
 @njit(cache=True)
+def _break_off(w: World, s: int, time_s: float) -> None:
+    """Book the steps of a plan that are over, and the time of the one under way."""
+    server = w.servers[s]
+    if server.doing == LEAP:
+        over = server.steps
+        while over > 0 and server.start_s + plan_seconds(server, over) > time_s:
+            over = min(over - 1, steps_until(server, time_s))
+        server.decode_s += time_s - server.start_s
+        server.step_count += over
+        if over > 0:
+            server.steps = over
+            _decoded(w, s, time_s)
+            if server.reserve_output == 0:
+                take_new(w, s, 1)
+    elif server.doing == STEP:
+        server.prefill_s += time_s - server.start_s
+
+
+@njit(cache=True)
 def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
     """Fail a server: what it holds is lost, its requests are sent again or given up."""
     server, count = w.servers[s], 0
     held = np.empty(server.running + server.waiting, dtype=np.int64)
-    if server.doing not in (IDLE, WAITING):
-        server.decode_s += time_s - server.start_s
+    if server.up:
+        _break_off(w, s, time_s)
+        server.up_s += time_s - server.started_s
     for at in range(server.running):
-        i = w.slots[s, at].request
-        release(w, s, i)
-        server.wasted_tokens += w.requests[i].done
-        held[count] = i
+        held[count] = w.slots[s, at].request
+        release(w, s, held[count])
         count += 1
     while server.head != NONE:
         held[count] = server.head
         drop_head(w, s)
         count += 1
-    server.up, server.accepting, server.doing = 0, 0, IDLE
+    for k in range(count):
+        server.wasted_tokens += w.requests[held[k]].done
+    server.up, server.accepting, server.doing, server.alone = 0, 0, IDLE, 0
     server.running, server.prefilling, server.outstanding, server.prefill_tokens = 0, 0, 0, 0
     server.stalled, server.batch, server.steps, server.grown = 0, 0, 0, 0
     server.context, server.growth, server.next_end = 0.0, 0.0, READING
@@ -303,7 +331,7 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
 def _forget(w: World, s: int) -> None:
     """Empty the cache."""
     server, known = w.servers[s], w.references.shape[1]
-    server.used_blocks, server.idle_blocks = 0, 0
+    server.used_blocks, server.idle_blocks, server.blocked = 0, 0, NONE
     server.list_head, server.list_tail = NONE, NONE
     if not server.prefix:
         return
@@ -318,6 +346,6 @@ def _forget(w: World, s: int) -> None:
 def start_server(w: World, s: int, time_s: float) -> None:
     """Let a server take requests."""
     server = w.servers[s]
-    server.up, server.accepting, server.doing = 1, 1, IDLE
+    server.up, server.accepting, server.doing, server.started_s = 1, 1, IDLE, time_s
     server.version += 1
     _forget(w, s)

@@ -24,7 +24,7 @@ def put_first(w: World, s: int, i: int) -> None:
 
 @njit(cache=True)
 def put(w: World, s: int, i: int) -> None:
-    """Put a request behind those of its own or a higher priority."""
+    """Put a request behind the last one of its own or a higher priority."""
     server, request = w.servers[s], w.requests[i]
     server.waiting += 1
     request.next = NONE
@@ -37,12 +37,15 @@ def put(w: World, s: int, i: int) -> None:
         server.tail = i
         return
     before, at = NONE, server.head
-    while w.requests[at].priority >= request.priority:
-        before, at = at, w.requests[at].next
-    request.next = at
+    while at != NONE:
+        if w.requests[at].priority >= request.priority:
+            before = at
+        at = w.requests[at].next
     if before == NONE:
+        request.next = server.head
         server.head = i
     else:
+        request.next = w.requests[before].next
         w.requests[before].next = i
 
 
@@ -54,6 +57,14 @@ def drop_head(w: World, s: int) -> None:
     if server.head == NONE:
         server.tail = NONE
     server.waiting -= 1
+
+
+@njit(cache=True)
+def stop_if_drained(server: Any, time_s: float) -> None:
+    """Stop a server that takes nothing new and has nothing left."""
+    if server.up and not server.accepting and server.outstanding == 0:
+        server.up, server.stopped_s = 0, time_s
+        server.up_s += time_s - server.started_s
 
 
 @njit(cache=True)

@@ -15,6 +15,7 @@ from advisor.simulator.world import (
     ANSWERED,
     API,
     ARRIVAL,
+    BOTH,
     CLIENTS,
     DECODE_ONLY,
     DEVICE,
@@ -122,18 +123,19 @@ def join(w: World, s: int, i: int, time_s: float) -> None:
     request.server, request.queued_s = s, time_s
     server.outstanding += 1
     server.prefill_tokens += request.target - request.done
-    for at in range(request.block_low, request.block_high):
-        w.owner[w.blocks[at]] = s
+    if server.role != DECODE_ONLY:
+        for at in range(request.block_low, request.block_high):
+            w.owner[w.blocks[at]] = s
     put(w, s, i)
     wake(w, s, time_s, server.head == i)
 
 
 @njit(cache=True)
-def _hold_back(w: World, t: int, i: int, time_s: float) -> bool:
+def _hold_back(w: World, t: int, i: int, role: int, time_s: float) -> bool:
     """Ask again in a second while no server of the tier is up; False: full, or for too long."""
     tier, request = w.tiers[t], w.requests[i]
     for s in range(tier.first_server, tier.first_server + tier.servers):
-        if w.servers[s].accepting:
+        if w.servers[s].accepting and w.servers[s].role == role:
             return False
     if tier.refusal_tier != NONE or time_s - request.arrival_s > tier.hold_s:
         return False
@@ -145,10 +147,12 @@ def _hold_back(w: World, t: int, i: int, time_s: float) -> bool:
 @njit(cache=True)
 def _to_servers(w: World, t: int, i: int, time_s: float) -> bool:
     request, tier = w.requests[i], w.tiers[t]
-    s = pick(w, t, i, PREFILL_ONLY if tier.has_roles else 0)
+    role = PREFILL_ONLY if tier.has_roles else BOTH
+    s = pick(w, t, i, role)
     if s == NONE:
-        return _hold_back(w, t, i, time_s)
+        return _hold_back(w, t, i, role, time_s)
     request.tier, request.target, request.done, request.generated = t, request.input, 0, 0
+    request.scheduled_s = np.nan
     request.attempts += 1
     join(w, s, i, time_s)
     return True
@@ -271,7 +275,7 @@ def send(w: World, i: int, wanted: int, time_s: float) -> None:
     for _ in range(MAX_HOPS):
         tier = w.tiers[t]
         if tier.spill_tier != NONE:
-            least = _least(w, t, PREFILL_ONLY if tier.has_roles else 0)
+            least = _least(w, t, PREFILL_ONLY if tier.has_roles else BOTH)
             if least == NONE or w.servers[least].outstanding >= tier.spill_outstanding:
                 t = tier.spill_tier
                 tier = w.tiers[t]
@@ -284,7 +288,7 @@ def send(w: World, i: int, wanted: int, time_s: float) -> None:
             taken = _to_servers(w, t, i, time_s)
         if taken:
             return
-        if tier.refusal_tier == NONE or tier.refusal_tier == t or request.hops >= MAX_HOPS:
+        if tier.refusal_tier == NONE or tier.refusal_tier == t:
             break
         t = tier.refusal_tier
     request.tier = t
@@ -316,6 +320,7 @@ def answered(w: World, i: int, time_s: float) -> None:
     request = w.requests[i]
     tier = w.tiers[request.tier]
     if tier.kind == API:
+        _refill(tier, time_s)
         tier.token_room -= float(request.output)
     alone = request.second_tier == NONE or request.second_tier == request.tier
     if tier.kind == REPLICAS:
@@ -327,7 +332,7 @@ def answered(w: World, i: int, time_s: float) -> None:
         return
     checked_s = request.last_s + tier.verify_s
     if request.escalates == REJECTED:
-        request.tries, request.hops = 0, 0
+        request.tries, request.hops, request.attempts = 0, 0, 0
         request.escalates = GONE_ON
         push(w.heap, w.counters, checked_s, ARRIVAL, i, PASSED_ON)
         return

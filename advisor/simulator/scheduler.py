@@ -15,7 +15,7 @@ from numba import njit
 
 from advisor.simulator.cache import free_blocks, hits, reserve
 from advisor.simulator.events import push
-from advisor.simulator.queues import drop_head, plan_seconds
+from advisor.simulator.queues import drop_head, plan_seconds, steps_until, stop_if_drained
 from advisor.simulator.router import late
 from advisor.simulator.slots import (
     begin_answer,
@@ -34,7 +34,6 @@ from advisor.simulator.steps import (
     prompt_extra_s,
 )
 from advisor.simulator.world import (
-    DECODE_ONLY,
     IDLE,
     LEAP,
     NONE,
@@ -70,7 +69,8 @@ def _wanted(w: World, s: int, i: int, found: int, room: int) -> float:
     if server.reserve_output > 0:
         return float(request.input + server.reserve_output)
     if request.done == request.target:
-        return float(request.target + 1)
+        # It decodes in this very step; a static batch takes that block when it grows.
+        return float(request.target + (server.static_batch == 0))
     cached = max(found * w.block_tokens[0], request.done)
     return float(cached + min(request.target - cached, room))
 
@@ -88,12 +88,16 @@ def _admit(w: World, s: int, room: int, time_s: float) -> None:
             server.prefill_tokens -= request.target - request.done
             late(w, i, time_s)
             continue
+        if server.alone or server.blocked == i:
+            break
         found = hits(w, s, i) if request.done == 0 else 0
         # A request longer than the cache runs alone, in what there is.
         if not reserve(w, s, i, _wanted(w, s, i, found, room), found):
             if server.running > 0:
+                server.blocked = i
                 break
             take_rest(w, s, i)
+            found = 0
         drop_head(w, s)
         _start(w, s, i, found, time_s)
         room -= min(max(request.target - request.done, 1), room)
@@ -108,9 +112,9 @@ def _start(w: World, s: int, i: int, found: int, time_s: float) -> None:
         request.done = saved
         server.cached_tokens += saved
         server.prefill_tokens -= saved
-        if request.generated == 0:
-            request.cached = saved
-    if request.preemptions == 0 and server.role != DECODE_ONLY:
+    if request.generated == 0:
+        request.cached = found * w.block_tokens[0]
+    if math.isnan(request.scheduled_s):
         request.scheduled_s = time_s
     slot = w.slots[s, server.running]
     server.running += 1
@@ -135,16 +139,15 @@ def plan(w: World, s: int, time_s: float) -> None:
             return
     elif server.prefill_alone:
         _admit(w, s, server.step_tokens - _unread(w, s, server.step_tokens), time_s)
-        if server.prefilling == 0 and server.running > 0:
-            _grow(w, s)
     elif _grow(w, s) and server.head != NONE:
         room = server.step_tokens - rows_of(server, server.running - server.prefilling)
         _admit(w, s, room - _unread(w, s, room), time_s)
     if server.running == 0:
+        stop_if_drained(server, time_s)
         return
-    if server.prefilling > 0:
-        _plan_prompts(w, s)
-    else:
+    if server.prefilling == 0 or not _plan_prompts(w, s):
+        if server.prefill_alone or server.static_batch > 0:
+            _grow(w, s)
         _plan_leap(w, s)
     server.end_s = server.start_s + plan_seconds(server, server.steps)
     server.version += 1
@@ -197,8 +200,8 @@ def _static_ready(w: World, s: int, time_s: float) -> bool:
 
 
 @njit(cache=True)
-def _plan_prompts(w: World, s: int) -> None:
-    """One step that carries prompt chunks, in the order requests joined."""
+def _plan_prompts(w: World, s: int) -> bool:
+    """One step that carries prompt chunks, in the order requests joined; False if none fits."""
     server, steps = w.servers[s], w.steps
     alone = server.prefill_alone or server.static_batch > 0
     budget = server.step_tokens
@@ -213,7 +216,8 @@ def _plan_prompts(w: World, s: int) -> None:
         chunk = min(request.target - request.done, budget)
         if chunk <= 0 or w.slots[s, at].ends != READING:
             continue
-        if server.reserve_output == 0 and not reserve(w, s, i, float(request.done + chunk), 0):
+        bounded = server.reserve_output == 0 and not server.alone
+        if bounded and not reserve(w, s, i, float(request.done + chunk), 0):
             chunk = _made_room(w, s, i, chunk)
             if chunk == 0:
                 break
@@ -224,17 +228,19 @@ def _plan_prompts(w: World, s: int) -> None:
         chunks += 1
         longest = max(longest, chunk)
         finishing += request.done == request.target
+    if chunks == 0:
+        return False
     carried = 0 if alone else server.running - server.prefilling
     mean = server.context / carried if carried > 0 else 0.0
     rows = rows_of(server, carried)
     seconds = mixed_s(steps, server.table, carried, rows, mean, added, finishing)
-    if added > 0:
-        seconds += attention_s + prompt_extra_s(steps, server.table, added, longest)
+    seconds += attention_s + prompt_extra_s(steps, server.table, added, longest)
     extra = server.per_step_s + (carried + chunks) * server.per_sequence_s
     server.step_s, server.slope_s = seconds * server.factor + extra, 0.0
     server.steps, server.doing = 1, STEP
     server.computed_tokens += added
     server.prefill_tokens -= added
+    return True
 
 
 @njit(cache=True)
@@ -255,13 +261,15 @@ def _made_room(w: World, s: int, i: int, chunk: int) -> int:
 def _plan_leap(w: World, s: int) -> None:
     """Decode until an answer ends, blocks run out, or the time stops being a straight line."""
     server = w.servers[s]
-    decoding = server.running
+    decoding = server.running - server.prefilling
     size = max(server.batch, decoding) if server.static_batch > 0 else decoding
     mean, rate = server.context / decoding, server.growth / decoding
     slope, edge = decode_slope(w.steps, server.table, size, mean)
     steps = server.next_end - server.made
     if edge < np.inf:
         steps = min(steps, max(math.ceil((edge - mean) / rate), 1))
+    if server.prefilling > 0:
+        steps = 1
     if server.reserve_output == 0 and steps > 1 and decoding > 1:
         steps = steps_with_room(w, s, steps)
     seconds = decode_s(w.steps, server.table, size, mean)
@@ -269,3 +277,19 @@ def _plan_leap(w: World, s: int) -> None:
     server.step_s = seconds * server.factor + extra
     server.slope_s = slope * rate * server.factor
     server.steps, server.doing = steps, LEAP
+    if steps > 1 and server.head != NONE and server.static_batch == 0:
+        _look_at_queue(w, s)
+
+
+@njit(cache=True)
+def _look_at_queue(w: World, s: int) -> None:
+    """End a leap where the head of the queue could join, or its patience has run out."""
+    server = w.servers[s]
+    if server.running >= server.max_sequences:
+        return
+    if server.alone or server.blocked == server.head:
+        head = w.requests[server.head]
+        if head.due_s < np.inf and head.generated == 0:
+            server.steps = steps_until(server, head.due_s)
+    else:
+        server.steps = 1

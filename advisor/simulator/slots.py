@@ -92,6 +92,7 @@ def preempt_last(w: World, s: int) -> None:
         server.prefilling -= 1
         server.prefill_tokens -= request.target - request.done
     else:
+        request.last_s = slot.last_s if slot.fresh else server.emitted_s
         left = (slot.ends - server.made) * slot.growth
         request.generated = request.output - round(left)
         last = slot.ends == server.next_end
@@ -143,10 +144,20 @@ def new_blocks(w: World, s: int, steps: int) -> int:
 
 
 @njit(cache=True)
+def _at_most_free(server: Any, needed: int) -> int:
+    """Return how many blocks there are for a need; only a request alone outgrows the cache."""
+    free = free_blocks(server)
+    if needed <= free:
+        return needed
+    server.alone = 1
+    return free
+
+
+@njit(cache=True)
 def take_new(w: World, s: int, steps: int) -> None:
     """Take the blocks of so many steps, as far as there are any."""
     server = w.servers[s]
-    needed = min(new_blocks(w, s, steps), free_blocks(server))
+    needed = _at_most_free(server, new_blocks(w, s, steps))
     if needed > 0:
         take(w, s, needed)
     if server.draft_tokens > 0:
@@ -194,6 +205,7 @@ def take_rest(w: World, s: int, i: int) -> None:
     rest = free_blocks(w.servers[s])
     take(w, s, rest)
     w.requests[i].private += rest
+    w.servers[s].alone = 1
 
 
 @njit(cache=True)
@@ -204,7 +216,7 @@ def move_on(w: World, s: int, steps: int) -> None:
         if server.draft_tokens > 0:
             take_new(w, s, steps)
         else:
-            more = min(_after_first(w, s, steps), free_blocks(server))
+            more = _at_most_free(server, _after_first(w, s, steps))
             if more > 0:
                 take(w, s, more)
     server.made += steps

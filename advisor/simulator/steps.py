@@ -103,6 +103,8 @@ def stack(tables: list[dict[str, Any]]) -> Steps:
             out[(i, *(slice(n) for n in shapes[i]))] = t[name]
         return out
 
+    nodes = max(np.shape(t["decode_s"])[1] for t in tables)
+    tables = [{**t, "decode_s": _longer(t["decode_s"], nodes)} for t in tables]
     return Steps(
         decode_s=padded("decode_s"),
         node_tokens=np.array([t["node_tokens"] for t in tables], dtype=float),
@@ -111,3 +113,10 @@ def stack(tables: list[dict[str, Any]]) -> Steps:
         attention=padded("attention"),
         states=padded("states"),
     )
+
+
+def _longer(decode_s: Any, nodes: int) -> Any:
+    """Continue a table of contexts along its last straight line, to so many nodes."""
+    beyond = np.arange(1, nodes - decode_s.shape[1] + 1)
+    slope = decode_s[:, -1:] - decode_s[:, -2:-1]
+    return np.concatenate([decode_s, decode_s[:, -1:] + slope * beyond], axis=1)

@@ -104,6 +104,7 @@ SERVER = np.dtype(
         ("doing", i1),
         ("stalled", i1),  # some sequences missed the last step
         ("grown", i1),  # blocks of the coming decode step are taken
+        ("alone", i1),  # its request needs more than the whole cache: nobody joins
         ("version", i8),
         ("running", i8),
         ("prefilling", i8),
@@ -111,6 +112,7 @@ SERVER = np.dtype(
         ("outstanding", i8),
         ("head", i8),
         ("tail", i8),
+        ("blocked", i8),  # request that found no room since blocks were last let go
         ("batch", i8),  # size a static batch started with
         ("made", i8),  # decode steps made so far: the clock of the slots
         ("next_end", i8),  # value of that clock at which an answer ends first
@@ -139,7 +141,9 @@ SERVER = np.dtype(
         ("sequence_steps", i8),
         ("preemptions", i8),
         ("peak_blocks", i8),
+        ("started_s", f8),
         ("stopped_s", f8),
+        ("up_s", f8),  # time up before the last start
     ],
     align=True,
 )
@@ -209,7 +213,7 @@ EVENT = np.dtype([("time_s", f8), ("kind", i8), ("id", i8), ("version", i8)], al
 DEVICE_STATE = np.dtype([("free_s", f8), ("heat_s", f8)], align=True)
 
 # Counters of the loop.
-HEAP_SIZE, NEXT_ARRIVAL, LEFT, NEXT_POOL, EVENTS, CONTEXT_NODES, CLIENTS = 0, 1, 2, 3, 4, 5, 6
+HEAP_SIZE, NEXT_ARRIVAL, LEFT, NEXT_POOL, EVENTS, BACKWARDS, CLIENTS = 0, 1, 2, 3, 4, 5, 6
 COUNTERS = 8
 
 GAP_SHORTEST_S = 1e-6
