@@ -15,6 +15,7 @@ from advisor.charts.chart import (
 from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, PlanKind
 from advisor.schema.text import Text
 
+MOST_CHANGES = 3
 PER_REQUEST = ("api", "device")
 """Plans paid by the request: their cost has no steps."""
 
@@ -44,6 +45,9 @@ def _alt(b: Breakeven, style: Style, here: float) -> str:
         for left, right in zip(b.points, b.points[1:], strict=False)
         if left.cheapest != right.cheapest
     ]
+    if len(changes) > MOST_CHANGES:
+        more = Text.of("alt_breakeven_more", count=len(changes) - MOST_CHANGES)
+        changes = [*changes[:MOST_CHANGES], style.say(more)]
     return joint.join([first, *(changes or [style.say("alt_breakeven_never")])])
 
 
