@@ -17,6 +17,7 @@ from advisor.cli import (
     compare,
     estimate,
     import_bench,
+    recommend,
     simulate,
     ui,
     validate,
@@ -35,6 +36,9 @@ app = typer.Typer(
 )
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
+app.command("recommend")(recommend.recommend)
+app.command("frontier")(recommend.frontier)
+app.command("breakeven")(recommend.breakeven)
 app.command("simulate")(simulate.simulate)
 app.command("claims")(claims.claims)
 app.command("validate")(validate.validate)

@@ -354,7 +354,7 @@ def _chip_limits(facts: Facts, pools: Sequence[Pool]) -> list[Limit]:
 
 
 def _rate_limits(facts: Facts, options: Sequence[Option]) -> list[Limit]:
-    """Requests and tokens a minute that sellers allow."""
+    """Return the requests and tokens a minute that sellers allow."""
     found = []
     classes = facts.demand.classes
     tokens = np.array([c.isl_tokens + c.osl_tokens for c in classes])

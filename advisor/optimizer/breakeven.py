@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def curve_of(question: Question) -> Breakeven:
     factors = [float(f) for f in np.geomspace(1.0 / SPAN, SPAN, POINTS)]
     points = [p for f in factors if (p := singles.point(f, month)) is not None]
     flips = []
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         if before.cheapest != after.cheapest:
             flips.append(_flip(singles, before, after, month))
     return Breakeven(question.facts.scenario.title, tuple(points), tuple(flips))
@@ -82,7 +83,7 @@ class _Curve:
         if not known or usd["mix"] < (usd[best] or 0.0):
             best = "mix"
         devices = {k: x[2] for k, x in found.items()}
-        return BreakevenPoint(month * factor, usd, devices, best)  # type: ignore[arg-type]
+        return BreakevenPoint(month * factor, usd, devices, best)
 
 
 def _flip(curve: _Curve, before: BreakevenPoint, after: BreakevenPoint, month: float) -> Flip:

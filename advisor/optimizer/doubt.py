@@ -89,9 +89,7 @@ def load_of(question: Question, one: Solved, pool: int) -> Floats:
     """``(T,)`` replicas' worth of work a plan gives a pool in each period."""
     problem = question.problem
     load = np.zeros(len(problem.hours))
-    for option, p, seconds in zip(
-        problem.use_option, problem.use_pool, problem.use_s, strict=True
-    ):
+    for option, p, seconds in zip(problem.use_option, problem.use_pool, problem.use_s, strict=True):
         if p == pool:
             load += seconds @ one.found.flow_per_s[option]
     return load
@@ -145,9 +143,7 @@ def keeps_limits(question: Question, one: Solved, draws: Draws, usd: Floats) -> 
     return good
 
 
-def _mean_score(
-    question: Question, volume: Floats, draws: Draws, classes: list[int]
-) -> Floats:
+def _mean_score(question: Question, volume: Floats, draws: Draws, classes: list[int]) -> Floats:
     total = np.zeros(draws.count)
     for i in np.nonzero(volume.sum(axis=1) > 0)[0]:
         option = question.options[i]
@@ -174,9 +170,7 @@ def sureness(question: Question, plans: Sequence[Solved], draws: Draws) -> Suren
     Draws in which no plan keeps the limits count for none.
     """
     cost = np.array([recost(question, p, draws) for p in plans])
-    good = np.array(
-        [keeps_limits(question, p, draws, c) for p, c in zip(plans, cost, strict=True)]
-    )
+    good = np.array([keeps_limits(question, p, draws, c) for p, c in zip(plans, cost, strict=True)])
     feasible = np.where(good, cost, np.inf)
     some = np.isfinite(feasible.min(axis=0))
     best = feasible.argmin(axis=0)

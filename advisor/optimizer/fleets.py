@@ -67,7 +67,8 @@ def _groups(question: Question, used: Sequence[int]) -> list[list[int]]:
         joined = [g for g in groups if g[0] & pools]
         for g in joined:
             groups.remove(g)
-        groups.append((pools.union(*(g[0] for g in joined)), [x for g in joined for x in g[1]] + [i]))
+        members = [x for g in joined for x in g[1]]
+        groups.append((pools.union(*(g[0] for g in joined)), [*members, i]))
     return [members for _, members in groups]
 
 
@@ -220,15 +221,11 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
 
 def _api_usd(question: Question, option: Option, c: int) -> float:
     """Money of one call of the API an option uses."""
-    own = next(
-        o for o in question.options if o.kind == "api" and o.api == option.api
-    )
+    own = next(o for o in question.options if o.kind == "api" and o.api == option.api)
     return float(own.usd_per_request[c])
 
 
-def _tier(
-    question: Question, tiers: _Tiers, option: Option, pool: int | None, rate: float
-) -> str:
+def _tier(question: Question, tiers: _Tiers, option: Option, pool: int | None, rate: float) -> str:
     if pool is not None:
         return tiers.of_pool(pool)
     if option.api is not None:

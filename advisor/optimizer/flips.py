@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.optimizer.assemble import Question
+from advisor.optimizer.assemble import Question, question_of
+from advisor.optimizer.candidates import candidates_of
 from advisor.optimizer.kinds import Solved
 from advisor.optimizer.money import pool_uses
+from advisor.optimizer.options import kind_of
 from advisor.optimizer.result import Flip, PlanKind
 from advisor.optimizer.singles import Singles
 
@@ -81,29 +83,60 @@ def _main_option(one: Solved) -> str:
     return max(options, key=lambda o: sum(s.requests_per_month for s in o.served)).name
 
 
-def price_flips(question: Question, winner: Solved, others: Sequence[Solved]) -> list[Flip]:
-    """Find the hourly price of the winner's main device above which another plan shown wins."""
+def price_flips(question: Question, winner: Solved, singles: Singles) -> list[Flip]:
+    """Find the hourly price of the winner's main device above which another plan wins.
+
+    Plans of one option without that device are compared: their cost doesn't move with it.
+    """
     paid = _device_hours(question, winner)
     if not paid:
         return []
     device = max(paid, key=lambda d: paid[d][0] * paid[d][1])
     hours, usd = paid[device]
-    if usd <= 0:
+    rivals = [(c, question.options[i]) for i, c in _without(question, singles, device)]
+    other = elsewhere(question, winner, device)
+    rivals += [(c, other.options[i]) for i, c in _without(other, Singles(other), device)]
+    if usd <= 0 or not rivals:
         return []
-    flips = []
-    for other in others:
-        theirs = _device_hours(question, other).get(device, (0.0, usd))[0]
-        if theirs >= hours:
-            continue
-        # Both costs are straight lines of the price.
-        at = usd + (other.usd_per_month - winner.usd_per_month) / (hours - theirs)
-        flips.append((at, other))
-    if not flips:
+    least, option = min(rivals, key=lambda r: r[0])
+    at = usd + (least - winner.usd_per_month) / hours
+    if at <= usd:
         return []
-    at, other = min(flips, key=lambda f: f[0])
+    name = f"price:{device}"
+    return [Flip(name, at, "usd/device-hour", usd, "above", option.name, kind_of([option]))]
+
+
+def _without(question: Question, singles: Singles, device: str) -> list[tuple[int, float]]:
+    """Return (option, cost) of plans of one option that don't stand on a device."""
     return [
-        Flip(f"price:{device}", at, "usd/device-hour", usd, "above", _main_option(other), other.kind)
+        (i, usd)
+        for i, usd in singles.every().items()
+        if np.isfinite(usd) and device not in devices_of(question, i)
     ]
+
+
+def elsewhere(question: Question, winner: Solved, device: str) -> Question:
+    """Return the question of the winner's models on all other devices.
+
+    The search drops what its best device beats; these are what comes next if that gets dear.
+    """
+    facts = question.facts
+    ids = {p.model_id for o in winner.plan.options for p in o.parts}
+    s = facts.scenario
+    found = candidates_of(
+        [m for m in facts.models.models if m.id in ids],
+        [h for h in facts.hardware.devices if h.device.id != device],
+        facts.demand,
+        s.use,
+        s.quality.four_bit_loss_points / 100.0,
+    )
+    return question_of(facts, candidates=found)
+
+
+def devices_of(question: Question, option: int) -> set[str]:
+    """Return the ids of the devices an option's pools stand on."""
+    pools = question.options[option].uses
+    return {question.pools[p].candidate.setup.device.id for p, _ in pools}
 
 
 def _device_hours(question: Question, one: Solved) -> dict[str, tuple[float, float]]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from advisor.errors import UsageError
 from advisor.optimizer.assemble import Question, quality_row
 from advisor.optimizer.front import SAME, pareto_front
 from advisor.optimizer.kinds import Solved
@@ -33,6 +34,25 @@ def one_metric(question: Question) -> bool:
 def measures_of(question: Question) -> list[Measure]:
     """Return the measures a front can be drawn for."""
     return ["quality", "latency"] if one_metric(question) else ["latency"]
+
+
+def measure_named(question: Question, name: str) -> Measure:
+    """Return a measure by name.
+
+    Raises
+    ------
+    UsageError
+        If it is unknown, or the classes have no metric in common.
+    """
+    possible = measures_of(question)
+    for measure in possible:
+        if measure == name:
+            return measure
+    if name == "quality":
+        msg = "no front of quality: the classes have no metric in common"
+        raise UsageError(msg, suggestions=["--measure latency"])
+    msg = f"no measure {name!r}; valid: {', '.join(possible)}"
+    raise UsageError(msg, suggestions=[f"--measure {m}" for m in possible])
 
 
 def _values(question: Question, measure: Measure) -> Floats:

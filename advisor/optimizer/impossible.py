@@ -12,7 +12,7 @@ import numpy as np
 from advisor.optimizer.assemble import Facts, Question, question_of
 from advisor.optimizer.capacity import asked_of
 from advisor.optimizer.conflict import relaxed
-from advisor.optimizer.demand import NO_LIMIT
+from advisor.optimizer.demand import NO_LIMIT, ClassDemand
 from advisor.optimizer.problem import Limit, MixProblem
 from advisor.optimizer.remote import apis_of, on_devices_of
 from advisor.optimizer.result import Infeasible, WayOut
@@ -37,7 +37,7 @@ UNITS = {
 
 def unit_of(name: str) -> str:
     """Return the unit of a limit by its name."""
-    return UNITS[name.split(":")[0]]
+    return UNITS[name.partition(":")[0]]
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class Relaxable:
 
     def _build(self, slos: frozenset[str], factor: float) -> Question:
         f, s = self._facts, self._facts.scenario
-        classes = tuple(
-            c if c.name in slos else replace(c, slo=NO_LIMIT) for c in f.demand.classes
-        )
+        classes = tuple(c if c.name in slos else replace(c, slo=NO_LIMIT) for c in f.demand.classes)
         slowed = tuple(_slowed(c, factor) for c in classes)
         demand = replace(f.demand, classes=slowed)
         asked = asked_of(slowed)
@@ -128,10 +126,7 @@ def cost_of(problem: MixProblem) -> float | None:
     return found.usd_per_month
 
 
-def _slowed(one: object, factor: float) -> object:
-    from advisor.optimizer.demand import ClassDemand
-
-    assert isinstance(one, ClassDemand)
+def _slowed(one: ClassDemand, factor: float) -> ClassDemand:
     if factor == 1.0 or not one.has_slo:
         return one
     limits = {

@@ -40,9 +40,7 @@ def options_of(question: Question, kind: PlanKind) -> Bools:
     return np.array([kind == "mix" or kind_of([o]) == kind for o in question.options])
 
 
-def solved(
-    question: Question, found: MixSolution, factors: dict[str, float]
-) -> Solved | None:
+def solved(question: Question, found: MixSolution, factors: dict[str, float]) -> Solved | None:
     """Describe a solution, None if there is none."""
     if not found.feasible:
         return None
@@ -50,9 +48,7 @@ def solved(
     return Solved(plan.kind, found, plan, factors)
 
 
-def best_of_kind(
-    question: Question, kind: PlanKind, factors: dict[str, float]
-) -> Solved | None:
+def best_of_kind(question: Question, kind: PlanKind, factors: dict[str, float]) -> Solved | None:
     """Return the cheapest plan of a kind, None if none keeps the limits."""
     keep = options_of(question, kind)
     keep &= question.problem.allowed.any(axis=1)
@@ -66,9 +62,7 @@ def best_of_kind(
 def _one_mid(question: Question, keep: Bools, factors: dict[str, float]) -> Solved | None:
     """One mid-size model for everything: the cheapest of the few most promising."""
     whole = question.problem.allowed.all(axis=1)
-    models = dict.fromkeys(
-        question.options[i].model_ids for i in np.nonzero(keep & whole)[0]
-    )
+    models = dict.fromkeys(question.options[i].model_ids for i in np.nonzero(keep & whole)[0])
     best: Solved | None = None
     for ids in list(models)[:TRIED_MID]:
         only = keep & np.array([o.model_ids == ids for o in question.options])

@@ -172,7 +172,8 @@ def bill_of(question: Question, found: MixSolution) -> tuple[CostLine, ...]:
             head, _, rest = key.partition(":")
             usd = float(problem.charge_usd_per_month[index])
             why = Text.of("because_charge", months=question.facts.scenario.money.horizon_months)
-            lines += _line(CHARGE_LINES[head], rest or head, usd, Spread(0.3, 0.6), "estimated", why)
+            kind = CHARGE_LINES[head]
+            lines += _line(kind, rest or head, usd, Spread(0.3, 0.6), "estimated", why)
     retrieval = float(volume.sum(axis=0) @ question.facts.retrieval_usd)
     why = Text.of("because_retrieval")
     lines += _line("retrieval", "", retrieval, EXACT, "measured", why)

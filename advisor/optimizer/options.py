@@ -19,6 +19,7 @@ from advisor.schema.fact import Evidence
 from advisor.schema.scenario import Scenario
 
 UNKNOWN_SCORE = -1.0
+TERM_MARKS = {"rented": "", "owned": ", own", "bought": ", buy"}
 APART = 0.8
 """Classes share replicas unless the tightest limit costs the others more than this share."""
 
@@ -204,9 +205,9 @@ def pools_of(
             own = np.where(may, candidate.capacity.per_s, 0.0)
             if not (own > 0).any():
                 continue
-            for suffix, rate in _splits(candidate, own):
-                name = f"{candidate.name}{suffix}, {offer.terms}"
-                rate = rate * factors.get(name, 1.0)
+            for suffix, full in _splits(candidate, own):
+                name = f"{candidate.name}{suffix}{TERM_MARKS[offer.terms]}"
+                rate = full * factors.get(name, 1.0)
                 found.append(Pool(name, candidate, offer, rate, power, site))
     return found
 

@@ -243,9 +243,7 @@ def _power(question: Question, uses: tuple[PoolUse, ...]) -> Estimate | None:
     if any(u.pool.power is None for u in uses) or not uses:
         return None
     watts = sum(
-        site.wall_w(u.pool.power.busy_w) * u.pool.devices * u.replicas
-        for u in uses
-        if u.pool.power
+        site.wall_w(u.pool.power.busy_w) * u.pool.devices * u.replicas for u in uses if u.pool.power
     )
     label = weakest(*(u.pool.candidate.setup.evidence for u in uses))
     return estimate(watts, Spread(0.2, 0.35), label, Text.of("because_peak_power", site=site.id))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +49,6 @@ def simulate_with(folder: Path, today: dt.date | None = None) -> Simulate:
 
 
 def _percentile(values: np.ndarray, percent: float) -> float:
-    """A request that never ended counts as late without end."""
+    """Return a percentile; a request that never ended counts as late without end."""
     waited = np.where(np.isfinite(values), values, np.inf)
     return float(np.percentile(waited, percent, method="higher")) if len(waited) else 0.0
-
-
-Player = Callable[[Fleet, Workload, int], Played]

@@ -111,9 +111,10 @@ def _uncertainty(question: Question, winner: Solved, others: Sequence[Solved]) -
     plans = [winner, *others]
     draws = draws_of(question, plans)
     sure = sureness(question, plans, draws)
+    singles = Singles(question)
     flips: list[Flip] = [
-        *volume_flips(question, winner, others, Singles(question)),
-        *price_flips(question, winner, others),
+        *volume_flips(question, winner, others, singles),
+        *price_flips(question, winner, singles),
         *floor_flips(question, winner, others),
     ]
     return Uncertainty(
@@ -143,9 +144,7 @@ def _verdict(winner: Solved, others: Sequence[Solved], doubt: Uncertainty | None
 
 def _names(one: Solved) -> str:
     """Options of a plan, the one that serves most first."""
-    options = sorted(
-        one.plan.options, key=lambda o: -sum(s.requests_per_month for s in o.served)
-    )
+    options = sorted(one.plan.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
     return " + ".join(o.name for o in options)
 
 

@@ -69,10 +69,21 @@ class Singles:
             if not self._enough(pool, count):
                 return np.inf, 0
             devices += count
+        if self._too_weak(option):
+            return np.inf, 0
         budget = self._question.facts.scenario.limits.per_month
         if budget is not None and usd > budget / self._question.facts.per_usd:
             return np.inf, 0
         return usd, devices
+
+    def _too_weak(self, option: int) -> bool:
+        """Tell whether an option misses the floor over all requests."""
+        overall = self._question.facts.scenario.quality.overall
+        if overall is None:
+            return False
+        weights = self._question.problem.requests_per_month
+        mean = self._question.options[option].quality @ weights / weights.sum()
+        return not mean >= overall.at_least
 
     def _charges(self, option: int) -> float:
         problem = self._question.problem

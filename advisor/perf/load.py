@@ -163,7 +163,7 @@ def open_curve(model: StepModel, profile: Profile, running: ArrayLike) -> LoadPo
         step_s=np.asarray(step_s),
         prefill_share=np.asarray(load),
         requests_per_s=np.asarray(rate),
-        stable=batch <= profile.max_sequences,
+        stable=np.asarray(batch <= profile.max_sequences, dtype=bool),
     )
 
 
