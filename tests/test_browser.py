@@ -45,6 +45,7 @@ WAIT_MS = 60_000
 IDLE = (
     "document.querySelector('[data-test-script-state]')?.dataset.testScriptState === 'notRunning'"
 )
+SETTLED = "!document.querySelector('[data-stale=true]')"
 DRAWN = (
     "document.querySelectorAll('[data-testid=stPlotlyChart]').length === "
     "document.querySelectorAll('.js-plotly-plot .main-svg:first-child').length"
@@ -115,6 +116,7 @@ def settled(page: Any) -> None:
     page.locator("h1").first.wait_for()
     page.wait_for_function(IDLE)
     page.wait_for_function(DRAWN)
+    page.wait_for_function(SETTLED)
 
 
 def healthy(page: Any, lang: str) -> None:

@@ -183,7 +183,7 @@ def test_the_frontier_is_undominated_and_monotone(points):
 
 def test_a_pareto_point_keeps_its_error_bars():
     chart = pareto(recommendation(), EN, YUAN)
-    mix = next(t for t in chart.figure.data if t.name == "best mix")
+    mix = next(t for t in chart.figure.data if t.name == "a mix")
     assert mix.x[0] == pytest.approx(7000)
     assert mix.error_x.array[0] == pytest.approx(7000 * (math.exp(0.1) - 1))
     assert "CNY" in chart.alt
@@ -192,18 +192,18 @@ def test_a_pareto_point_keeps_its_error_bars():
 def test_a_dominated_plan_fades():
     chart = pareto(recommendation(), EN, Money())
     faded = {t.name for t in chart.figure.data if t.opacity is not None and t.opacity < 1}
-    assert faded == {"all small"}
+    assert faded == {"small models"}
 
 
 def test_break_even_tells_where_the_cheapest_changes():
     chart = breakeven_chart.breakeven(volumes(), EN, Money(), 1e5)
-    assert "all API" in chart.alt
-    assert "From 10.0M on: best mix" in chart.alt
+    assert "APIs" in chart.alt
+    assert "From 10.0M on: a mix" in chart.alt
     assert {t.name: t.line.shape for t in chart.figure.data} == {
-        "best mix": "vh",
-        "all API": "linear",
+        "a mix": "vh",
+        "APIs": "linear",
     }
-    assert "all on device" not in {t.name for t in chart.figure.data}
+    assert "users' devices" not in {t.name for t in chart.figure.data}
 
 
 def test_idle_has_a_colour_of_its_own():
@@ -224,7 +224,7 @@ def test_the_widest_bar_leads_the_tornado():
 
 def test_the_nearest_flip_leads():
     chart = decision(uncertainty(), EN)
-    assert chart.alt.startswith("The nearest flip: volume below 0.900")
+    assert chart.alt.startswith("The nearest flip: requests a month below 0.900")
     assert len(chart.rows) == 3
     assert sum(len(t.x) for t in chart.figure.data) == 2, "a flip from zero has no relative move"
 

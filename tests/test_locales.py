@@ -9,12 +9,11 @@ import string
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from advisor.errors import UsageError
-from advisor.optimizer.result import PLAN_KINDS, LineKind, Terms
+from advisor.optimizer.result import PLAN_KINDS
 from advisor.report.locale import LANGUAGES, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
@@ -26,8 +25,6 @@ FILLINGS = {
     "way": ("rented", "owned"),
     "field": ("input", "output"),
     "plan": PLAN_KINDS,
-    "terms": get_args(Terms),
-    "line": get_args(LineKind),
     "latency": ("ttft", "tpot", "e2e"),
     "problem": (
         "usage",

@@ -103,12 +103,7 @@ class Chart:
 
 def plan_name(plan: str, style: Style) -> str:
     """Return what a kind of plan is called."""
-    return style.say(f"plan_{plan}")
-
-
-def line_name(line: str, style: Style) -> str:
-    """Return what a line of the bill is called."""
-    return style.say(f"line_{line}")
+    return style.say(f"kind_{plan}")
 
 
 def latency_name(latency: str, style: Style) -> str:

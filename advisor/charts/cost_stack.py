@@ -14,31 +14,31 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
-    line_name,
     month_axis,
     new_figure,
     plan_name,
 )
-from advisor.optimizer.result import Plan, Recommendation
+from advisor.optimizer.result import LineKind, Plan, Recommendation
 from advisor.schema.text import Text
 
-LINES = {
-    "rent": (BLUE, ""),
-    "own": (SKY, ""),
-    "idle": (IDLE, "/"),
-    "energy": (YELLOW, ""),
-    "api": (ORANGE, ""),
-    "staff": (PINK, ""),
-    "fine-tune": (RED, "x"),
-    "phone": (GREEN, ""),
-    "spot-risk": (RED, "."),
-    "retrieval": (GREEN, "-"),
+LINES: dict[LineKind, tuple[str, str, str]] = {
+    "rent": ("line_rent", BLUE, ""),
+    "spot-risk": ("line_spot", BLUE, "."),
+    "own": ("line_own", SKY, ""),
+    "idle": ("line_idle", IDLE, "/"),
+    "energy": ("line_energy", YELLOW, ""),
+    "hosting": ("line_hosting", PINK, "."),
+    "api": ("line_api", ORANGE, ""),
+    "staff": ("line_staff", PINK, ""),
+    "fine-tune": ("line_tune", RED, "x"),
+    "phone": ("line_phone", GREEN, ""),
+    "retrieval": ("line_retrieval", GREEN, "-"),
 }
-"""Line of the bill → colour and pattern."""
+"""Line of the bill → key of its name, colour, pattern."""
 
 
-def _sums(plan: Plan) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _sums(plan: Plan) -> dict[LineKind, float]:
+    found: dict[LineKind, float] = {}
     for line in plan.lines:
         found[line.kind] = found.get(line.kind, 0.0) + line.usd_per_month.value
     return found
@@ -53,7 +53,7 @@ def _alt(r: Recommendation, style: Style) -> str:
     return style.say(
         Text.of(
             "alt_stack",
-            line=line_name(largest, style),
+            line=style.say(LINES[largest][0]),
             share=f"{sums[largest] / total:.0%}",
             idle=f"{sums.get('idle', 0.0) / total:.0%}",
         )
@@ -75,19 +75,19 @@ def cost_stack(r: Recommendation, style: Style, money: Money) -> Chart:
     figure.update_layout(legend={"y": -0.35, "traceorder": "normal"})
     used = [kind for kind in LINES if any(s.get(kind) for s in sums)]
     for kind in used:
-        colour, pattern = LINES[kind]
+        key, colour, pattern = LINES[kind]
         figure.add_trace(
             go.Bar(
                 x=[money.of(s.get(kind, 0.0)) for s in sums],
                 y=names,
                 orientation="h",
-                name=line_name(kind, style),
+                name=style.say(key),
                 marker={"color": colour, "pattern": {"shape": pattern}},
             )
         )
     columns = (
         style.say("col_plan"),
-        *(line_name(k, style) for k in used),
+        *(style.say(LINES[k][0]) for k in used),
         style.say("col_total"),
     )
     rows: tuple[tuple[str | float, ...], ...] = tuple(

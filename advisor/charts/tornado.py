@@ -20,6 +20,13 @@ from advisor.optimizer.result import Flip, Uncertainty
 from advisor.schema.text import Text
 
 MOST = 10
+FLIPS = {"volume": "flip_volume", "price": "flip_price", "floor": "flip_floor"}
+"""First part of a flip's name → key of its words."""
+UNITS = {
+    "requests/month": "axis_requests_month",
+    "usd/device-hour": "unit_device_hour",
+    "score": "unit_score",
+}
 
 
 def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Chart:
@@ -106,7 +113,12 @@ def decision(u: Uncertainty, style: Style) -> Chart:
 
 
 def _named(flip: Flip, style: Style) -> str:
-    return flip.name
+    head, _, rest = flip.name.partition(":")
+    return style.say(Text.of(FLIPS[head], name=rest)) if head in FLIPS else flip.name
+
+
+def _unit(flip: Flip, style: Style) -> str:
+    return style.say(UNITS[flip.unit]) if flip.unit in UNITS else flip.unit
 
 
 def _side(flip: Flip, style: Style) -> str:
@@ -123,7 +135,7 @@ def _decision_alt(flips: list[Flip], style: Style) -> str:
             what=_named(nearest, style),
             side=_side(nearest, style),
             at=style.number(nearest.at),
-            unit=nearest.unit,
+            unit=_unit(nearest, style),
             stated=style.number(nearest.stated),
             plan=plan_name(nearest.winner_kind, style),
         )
@@ -139,7 +151,7 @@ def _flip_table(
             _named(f, style),
             f.stated,
             f.at,
-            f.unit,
+            _unit(f, style),
             _side(f, style),
             f"{plan_name(f.winner_kind, style)}: {f.winner}",
         )

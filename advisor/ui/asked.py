@@ -141,3 +141,11 @@ def estimate_command(asked: Asked, lang: str) -> str:
         if field.option and value is not None:
             parts += [field.option, f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join([*parts, "--lang", lang] if lang != "en" else parts)
+
+
+def recommend_command(asked: Asked, lang: str) -> str:
+    """Return the command that gives the recommendation; a changed scenario is saved first."""
+    base = str(asked.by_key["base"])
+    untouched = base != OWN and asked.scenario == asked.base
+    parts = ["advisor", "recommend", f"examples/{base}.toml" if untouched else "scenario.toml"]
+    return shlex.join([*parts, "--lang", lang] if lang != "en" else parts)

@@ -14,6 +14,7 @@ from advisor.optimizer.result import (
 )
 from advisor.perf.intervals import Estimate
 from advisor.report.numbers import seconds, significant
+from advisor.report.recommend_words import TERMS, limit_words
 from advisor.schema.text import Text
 from advisor.ui import state
 from advisor.ui.show import Cell, table, tile
@@ -118,11 +119,6 @@ def alternatives(r: Recommendation, view: View) -> None:
     table(columns, rows, view.style.say("title_alternatives"))
 
 
-def _terms(d: Deployment, view: View) -> str:
-    terms = d.terms
-    return view.style.say(f"terms_{terms}")
-
-
 def _look(d: Deployment) -> None:
     """Show one deployment on Why; callback."""
     part = d.part
@@ -150,7 +146,7 @@ def deployments(plan: Plan, view: View) -> None:
             d.part.model_name,
             f"{d.devices} × {d.part.hw_name}",
             f"{d.part.engine_name} · {d.part.precision} · {d.part.layout}",
-            _terms(d, view),
+            view.style.say(TERMS[d.terms]),
             f"{d.utilisation:.0%}",
         )
         for d in plan.deployments
@@ -184,7 +180,8 @@ def binding(r: Recommendation, view: View) -> None:
     st.subheader(view.say("title_binding"), anchor=False)
     say, money = view.style.say, money_of(r)
     rows: list[tuple[Cell, ...]] = [
-        (b.name, b.value, b.used, b.unit, money.of(b.saved_usd_per_month)) for b in r.binding
+        (limit_words(b.name, view.lang), b.value, b.used, b.unit, money.of(b.saved_usd_per_month))
+        for b in r.binding
     ]
     keys = ("col_limit", "col_stated", "col_used", "col_unit", "col_saved")
     table([say(k) for k in keys], rows, say("title_binding"))

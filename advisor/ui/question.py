@@ -269,15 +269,21 @@ def _with_lengths(s: Scenario, name: str, value: float) -> Scenario:
     return _classes(s, change)
 
 
+def _within(score: float) -> float:
+    return round(min(max(score, 0.001), 0.999), 9)
+
+
 def _with_floor(s: Scenario, value: float | None) -> Scenario:
-    """Set every floor; a scenario without one gets one a class, in the class's metric."""
+    """Move every floor by as much as the lowest; without any, each class with a metric gets one."""
     q = s.quality
     if value is None:
         metric = q.metric or (q.overall.metric if q.overall else None)
         return replace(s, quality=replace(q, overall=None, floors=(), metric=metric))
+    moved = value - (_floor(s) or value)
     if q.overall:
-        q = replace(q, overall=replace(q.overall, at_least=value))
-    floors = tuple(replace(f, at_least=value) for f in q.floors)
+        at_least = _within(q.overall.at_least + moved)
+        q = replace(q, overall=replace(q.overall, at_least=at_least))
+    floors = tuple(replace(f, at_least=_within(f.at_least + moved)) for f in q.floors)
     if not floors and not q.overall:
         named = [(c.name, s.metric_of(c.name)) for c in s.workload.classes]
         floors = tuple(
@@ -289,9 +295,13 @@ def _with_floor(s: Scenario, value: float | None) -> Scenario:
 
 
 def _with_limit(s: Scenario, name: str, value: float | None) -> Scenario:
+    """Scale a latency limit of every class so that the tightest is as asked."""
+    stated = _limit(s, name)
+
     def change(c: TrafficClass) -> TrafficClass:
         limits = {n: getattr(c.slo, n) if c.slo else None for n in ("ttft_s", "tpot_s", "e2e_s")}
-        limits[name] = value
+        old = limits[name]
+        limits[name] = old * value / stated if value and old and stated else value
         if not any(limits.values()):
             return replace(c, slo=None)
         percentile = c.slo.percentile if c.slo else 95.0

@@ -11,7 +11,7 @@ import streamlit as st
 from advisor.catalogue import devices, models, prices
 from advisor.report.locale import say, words
 from advisor.ui import state
-from advisor.ui.asked import Asked, estimate_command, link
+from advisor.ui.asked import Asked, estimate_command, link, recommend_command
 from advisor.ui.fields import FIELDS, LANGUAGES, REQUIRED, Field, Group
 from advisor.ui.question import OWN, as_toml, examples, pack
 from advisor.ui.view import View, plain
@@ -126,7 +126,8 @@ def _ways_out(view: View) -> None:
         on_click="ignore",
     )
     st.caption(say("ui_command", lang))
-    st.code(estimate_command(asked, lang), language="bash", wrap_lines=True)
+    commands = f"{recommend_command(asked, lang)}\n{estimate_command(asked, lang)}"
+    st.code(commands, language="bash", wrap_lines=True)
 
 
 def carry(view: View) -> None:

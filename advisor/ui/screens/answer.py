@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from advisor.optimizer.result import Recommendation
-from advisor.report.brief import brief_html, brief_markdown
-from advisor.report.recommend import recommend_csv, recommend_json, verdict_text
+from advisor.report.figures import figures_html
+from advisor.report.recommend_brief import brief_html, brief_markdown
+from advisor.report.recommend_json import recommend_csv, recommend_json
+from advisor.report.recommend_verdict import verdict_sentence
 from advisor.schema.text import Text
 from advisor.ui import plans
+from advisor.ui.asked import recommend_command
 from advisor.ui.infeasible import ways_out
 from advisor.ui.view import View, current, plain
 from advisor.ui.work import recommended
@@ -16,17 +22,22 @@ from advisor.ui.work import recommended
 
 def _files(r: Recommendation, view: View) -> None:
     st.subheader(view.say("title_files"), anchor=False)
-    lang = view.lang
-    files = (
-        ("ui_brief_html", "brief.html", "text/html", brief_html),
-        ("ui_brief_markdown", "brief.md", "text/markdown", brief_markdown),
-        ("ui_json", "answer.json", "application/json", recommend_json),
-        ("ui_csv", "answer.csv", "text/csv", recommend_csv),
+    lang, command = view.lang, recommend_command(view.asked, view.lang)
+    markdown = partial(brief_markdown, r, lang, command)
+    files: tuple[tuple[str, str, str, Callable[[], str]], ...] = (
+        ("ui_brief_html", "brief.html", "text/html", partial(_brief, r, lang, command)),
+        ("ui_brief_markdown", "brief.md", "text/markdown", markdown),
+        ("ui_json", "answer.json", "application/json", partial(recommend_json, r, lang)),
+        ("ui_csv", "answer.csv", "text/csv", partial(recommend_csv, r, lang)),
     )
     for column, (label, name, mime, write) in zip(st.columns(4), files, strict=True):
         column.download_button(
-            view.say(label), write(r, lang), file_name=name, mime=mime, on_click="ignore", key=name
+            view.say(label), write, file_name=name, mime=mime, on_click="ignore", key=name
         )
+
+
+def _brief(r: Recommendation, lang: str, command: str) -> str:
+    return brief_html(r, lang, command, figures_html(r, lang))
 
 
 def _notes(r: Recommendation, view: View) -> None:
@@ -54,7 +65,7 @@ def show(view: View) -> None:
         ways_out(r, view)
         plans.alternatives(r, view)
         return
-    st.markdown(f"#### {plain(verdict_text(r, view.lang))}")
+    st.markdown(f"#### {plain(verdict_sentence(r, view.lang))}")
     plans.headline(r, r.plan, view)
     plans.alternatives(r, view)
     plans.flows(r.plan, view)
