@@ -138,15 +138,18 @@ def agree(case: Case, rel: float = 1e-9) -> w.World:
     world = run(case)
     ours = world.requests
     said = replay(
-        case.requests, case.groups, case.routing, case.seed, case.clients, case.think_s,
+        case.requests,
+        case.groups,
+        case.routing,
+        case.seed,
+        case.clients,
+        case.think_s,
         case.outages,
     )
     for name in EXACT:
         assert ours[name].tolist() == said.requests[name].tolist(), name
     for name in TIMES:
-        np.testing.assert_allclose(
-            ours[name], said.requests[name], rtol=rel, atol=0, err_msg=name
-        )
+        np.testing.assert_allclose(ours[name], said.requests[name], rtol=rel, atol=0, err_msg=name)
     for s, server in enumerate(said.servers):
         for name in COUNTS:
             assert world.servers[name][s] == server[name], (s, name)

@@ -197,6 +197,7 @@ def test_json_holds_what_was_computed(lang):
             c["holds"] == d.holds for c, d in zip(entry["checks"], given.checks, strict=True)
         )
     assert len(body["errors"]) == 15
+    assert {"pricing", "quality", "claims"} <= body["data"].keys()
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -35,6 +35,7 @@ from advisor.cost.on_device import (
 )
 from advisor.errors import MissingDataError, UnknownNameError
 from advisor.estimator import bills
+from advisor.quality.text import text_per_token
 from advisor.schema.price import ApiRate, ApiTariff
 
 AT = dt.datetime(2026, 11, 23)
@@ -266,6 +267,9 @@ def test_an_api_of_nobody_names_the_nearest():
 
 def test_price_of_a_thousand_characters():
     assert usd_per_kchar(2.0, 0.5) == pytest.approx(0.001)
+    # The same price per token buys more Chinese where the vocabulary holds more of it.
+    newer, older = (text_per_token(m, "chinese").tokens_per_char for m in ("gpt-4o", "gpt-4"))
+    assert usd_per_kchar(1.0, newer) < usd_per_kchar(1.0, older)
 
 
 def test_a_tariff_needs_a_price_for_short_prompts():

@@ -10,8 +10,6 @@ from advisor.catalogue.devices import get_device
 from advisor.catalogue.models import get_model
 from advisor.catalogue.training import (
     phone_file,
-    text_length_file,
-    tokens_per_character,
     training_file,
     training_mfu,
     training_run,
@@ -174,20 +172,10 @@ def test_training_without_a_published_peak_is_refused():
         peak_flops_per_s(get_device("sd-8-gen-3"))
 
 
-def test_unknown_runs_and_tokenizers_are_errors():
+def test_unknown_runs_are_errors():
     with pytest.raises(UnknownNameError, match="llama-2-7b"):
         training_run("llama-2-7")
-    with pytest.raises(MissingDataError, match="not known"):
-        tokens_per_character("llama-3-8b", "zh")
-
-
-def test_tokens_of_a_character():
-    assert tokens_per_character("deepseek-v3", "zh").value == 0.6
-    # GPT-4o's tokenizer needs fewer tokens for Chinese than GPT-4's.
-    newer, older = (tokens_per_character(m, "zh").value for m in ("gpt-4o-mini", "gpt-4-turbo"))
-    assert newer < older
 
 
 def test_the_fact_files_read():
     assert phone_file().tier
-    assert text_length_file().tokens_per_character

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from advisor.errors import InvalidFileError, UnknownNameError, UsageError
+from advisor.errors import InvalidFileError, UnknownNameError
 from advisor.traffic.trace import Trace, TraceOptions
 from advisor.traffic.traces import FORMATS, read_trace
 
@@ -296,71 +298,6 @@ def test_sessions(tmp_path):
     assert burst.session[2] == -1
 
 
-def test_batched_times_are_spread_within_their_interval(tmp_path):
-    text = lines(
-        *(
-            {"timestamp": t, "input_length": 1 + i, "output_length": 1}
-            for t in (0, 3000, 6000)
-            for i in range(40)
-        )
-    )
-    trace = read(tmp_path, text)
-    times = trace.requests.arrival_s
-    assert trace.spread_batches
-    assert [((times >= a) & (times < a + 3)).sum() for a in (0, 3, 6)] == [40, 40, 40]
-    assert len(set(times.tolist())) == 120
-    # Order within a batch stays that of the file.
-    assert trace.requests.input_tokens.tolist() == list(range(1, 41)) * 3
-    assert np.array_equal(times, read(tmp_path, text).requests.arrival_s)
-    raw = read(tmp_path, text, spread_batches=False)
-    assert not raw.spread_batches
-    assert set(raw.requests.arrival_s.tolist()) == {0.0, 3.0, 6.0}
-
-
-def test_options(tmp_path):
-    text = "arrival_ms,prompt_tokens,completion_tokens\n" + "".join(
-        f"{1000 * i},{i + 1},1\n" for i in range(1000)
-    )
-    assert read(tmp_path, text).requests.duration_s == pytest.approx(999)
-    assert len(read(tmp_path, text, limit=10).requests) == 10
-    window = read(tmp_path, text, window_s=(100.0, 200.0), rate_scale=4.0).requests
-    assert window.input_tokens.tolist() == list(range(101, 201))
-    assert window.duration_s == pytest.approx(99 / 4)
-    sample = read(tmp_path, text, sample=0.25, seed=2).requests
-    assert len(sample) == pytest.approx(250, abs=60)
-    assert np.array_equal(
-        sample.arrival_s, read(tmp_path, text, sample=0.25, seed=2).requests.arrival_s
-    )
-    assert read(tmp_path, text, time_unit="s").requests.duration_s == pytest.approx(999_000)
-    with pytest.raises(UsageError, match="leave no request"):
-        read(tmp_path, text, window_s=(5000.0, 6000.0))
-
-
-def test_epochs_tell_their_unit(tmp_path):
-    for factor in (1, 1000, 1_000_000, 1_000_000_000):
-        text = (
-            f"timestamp,input,output\n{1_700_000_000 * factor},1,1\n{1_700_000_001 * factor},1,1\n"
-        )
-        assert read(tmp_path, text).requests.duration_s == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"limit": 0},
-        {"window_s": (3, 2)},
-        {"rate_scale": 0},
-        {"rate_scale": float("nan")},
-        {"sample": 1.5},
-        {"time_unit": "h"},
-        {"block_tokens": 0},
-    ],
-)
-def test_options_are_checked(options):
-    with pytest.raises(UsageError, match=next(iter(options))):
-        TraceOptions(**options)
-
-
 def test_packed_files_and_folders(tmp_path):
     packed = tmp_path / "t.csv.gz"
     packed.write_bytes(gzip.compress(AZURE.encode()))
@@ -379,3 +316,30 @@ def test_format_is_checked(tmp_path):
         read(tmp_path, AZURE, "vidur")
     with pytest.raises(InvalidFileError, match="JSON, but format azure is CSV"):
         read(tmp_path, MOONCAKE, "azure")
+
+
+TOKENS = [b"null", b"-1", b"1e999", b"NaN", b'"', b"[]", b"{}", b"9" * 30, b",", b"\n", b"\r"]
+TOKENS += [b"\xff", b"\x00", b"2023-02-30 10:10:10", b"9" * 5000, b"9223372036854775808"]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(sorted(CASES)),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 6), st.sampled_from(TOKENS)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_damage_is_counted_or_refused(tmp_path, name, damage):
+    content = CASES[name][0].encode()
+    for where, cut, token in damage:
+        place = int(where * len(content))
+        content = content[:place] + token + content[place + cut :]
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    try:
+        trace = read_trace(path, options=TraceOptions(chain_sessions=True))
+    except InvalidFileError:
+        return
+    assert len(trace.requests) > 0

@@ -21,7 +21,12 @@ from advisor.traffic.traces import read_trace
 HEADER = b"timestamp,input_tokens,output_tokens\n"
 LINE = b'{"timestamp": 1, "input_length": 2, "output_length": 3}\n'
 MEMORY_BYTES = 700 << 20
-KEYS = ["timestamp", "input_length", "output_length", "hash_ids", "resourceSpans", "scopeSpans", "spans", "attributes", "metadata", "metrics", "input_lens", "output_lens", "start_times", "startTime", "prompt_tokens", "completion_tokens", "chat_id", "queued_ts", "input_toks", "output_toks"]
+KEYS = [
+    *("timestamp", "input_length", "output_length", "hash_ids", "chat_id", "resourceSpans"),
+    *("scopeSpans", "spans", "attributes", "metadata", "metrics", "input_lens", "output_lens"),
+    *("start_times", "startTime", "prompt_tokens", "completion_tokens", "queued_ts"),
+    *("input_toks", "output_toks"),
+]
 
 
 def read(folder: Path, content: bytes, name: str = "t.csv", **options: object) -> Trace:
@@ -45,7 +50,7 @@ def read(folder: Path, content: bytes, name: str = "t.csv", **options: object) -
         (b'{"a": \n', "malformed JSON"),
         (b'[{"a": 1}', "malformed JSON"),
         (b"[" * 100_000, "malformed JSON|nested"),
-        (b'{"a":' * 100_000 + b"\n" + b'{"a":1}', "nested too deeply"),
+        (b'{"a":' * 100_000 + b"\n" + b'{"a":1}', "line 2: no trace format known"),
         (b"\x00\x01\x02binary", "binary"),
         (b"PAR1\x15\x04", "Parquet"),
         (b"\x28\xb5\x2f\xfd rest", "zstd"),

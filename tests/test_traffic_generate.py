@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,3 +285,16 @@ def test_a_trace_takes_classes_by_share(tmp_path):
 def test_refuses(text, error, message):
     with pytest.raises(error, match=message):
         made(text)
+
+
+def test_the_table_of_presets_is_current():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "traffic.md").read_text("utf-8")
+    rows = re.findall(
+        r"(?m)^\| `([\w-]+)` \| ([\d,]+) \|[^|]+\| ([\d,]+) \|[^|]+\| ([\d.]+) \|", page
+    )
+    assert {row[0] for row in rows} == set(fact_ids("presets"))
+    for name, isl, osl, turns in rows:
+        preset = get_preset(name)
+        means = law_means(preset.lengths)
+        assert (isl, osl) == tuple(f"{mean:,.0f}" for mean in means)
+        assert turns == f"{preset.turns:.3g}"

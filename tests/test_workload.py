@@ -108,7 +108,8 @@ def test_accepts_every_kind_of_load(text):
         ("requests_per_s = 1\n" + ONE_CLASS + "osl_cv = 1.0\n", "isl_cv and osl_cv need"),
         ('requests_per_s = 1\n[[class]]\nname = "a"\n', "needs preset, or"),
         (
-            'requests_per_s = 1\n[[class]]\nname = "a"\nisl_tokens = 9\nosl_tokens = 9\nturns = 2\n',
+            'requests_per_s = 1\n[[class]]\nname = "a"\n'
+            "isl_tokens = 9\nosl_tokens = 9\nturns = 2\n",
             "needs gap_s",
         ),
         ("requests_per_s = 1\n" + ONE_CLASS + "slo = { percentile = 95 }\n", "states no limit"),

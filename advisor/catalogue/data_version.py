@@ -56,6 +56,16 @@ def shared_version() -> dict[str, str]:
     return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
 
 
+def claims_version() -> dict[str, str]:
+    """Return the fingerprints of all folders that the answers to claims read."""
+    catalogue = data_dir("models").parent
+    return {
+        **shared_version(),
+        **{folder: _of_folder(folder) for folder in ("models", "hwprofiles", "quality")},
+        "claims": _fingerprint(sorted(catalogue.glob("*.toml"))),
+    }
+
+
 def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str, str]:
     """Return the fingerprints behind one answer.
 

@@ -6,9 +6,13 @@ from advisor.catalogue.models import get_model
 from advisor.catalogue.quality import read_scores
 from advisor.claims.numbers import Where, difference_check, figure_amount, score
 from advisor.claims.result import Check, Finding, Number, held
+from advisor.errors import MissingDataError
+from advisor.quality.known import known
+from advisor.quality.pairs import find_measured
+from advisor.quality.routing import Router, route_curve
 from advisor.schema.text import Text
 
-CLOSED, ORACLE_GAIN, LIFT = 5.0, 5.0, 25.0
+CLOSED, ORACLE_GAIN, LIFT, ROUTED_GAIN = 5.0, 5.0, 25.0, 1.0
 EXAMS = {
     "注册会计师": "accountant",
     "银行从业资格": "banking",
@@ -153,8 +157,41 @@ def ensembles() -> Finding:
         (title,),
         (cascade.value, single.value),
     )
-    headline = Text.of("claim_ensembles", oracle=checks[0].number.value, cascade=real.number.value)
-    return Finding(headline, (*checks, real))
+    routed = _routed("qwen2.5-0.5b", "qwen2.5-3b", "MMLU")
+    headline = Text.of(
+        "claim_ensembles",
+        oracle=checks[0].number.value,
+        cascade=real.number.value,
+        routed=routed.number.value,
+    )
+    return Finding(headline, (*checks, real, routed))
+
+
+def _routed(small: str, large: str, task: str) -> Check:
+    """Check what the most skilled known router adds to the better of two small models."""
+    pair = find_measured(small, large, task)
+    if pair is None:
+        msg = f"{small} and {large} were not counted question by question on {task}"
+        raise MissingDataError(msg)
+    best = max(known().router, key=lambda row: row.auc)
+    _, accuracy = route_curve(Router(best.auc), pair.shares)
+    mix, alone = 100 * float(accuracy.max()), 100 * pair.shares.large
+    names = {source.id: source.title for source in known().source}
+    return Check(
+        Text.of(
+            "check_routed",
+            task=task,
+            small=get_model(small).name,
+            large=get_model(large).name,
+            auc=round(best.auc, 2),
+        ),
+        Number.of(round(mix - alone, 6)),
+        ">=",
+        ROUTED_GAIN,
+        "estimated",
+        (pair.source, names[best.source]),
+        (mix, alone),
+    )
 
 
 def multilingual() -> Finding:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from advisor.cost.amount import Amount, exactly, product, ratio, total
 from advisor.cost.bill import Bill, Line, bill, split_idle
+from advisor.cost.carbon import energy_kwh_per_month
 from advisor.cost.hourly import (
     HOURS_PER_MONTH,
     MONTHS_PER_YEAR,
@@ -159,14 +160,12 @@ def capital_usd_per_month(price_usd: Amount, terms: Ownership) -> Amount:
 def power_usd_per_month(
     device_w: Amount, devices: float, terms: Ownership, usd_per_kwh: Amount
 ) -> Amount:
-    """Electricity of devices running all month: W x (1 + host share) x PUE x price.
+    """Electricity of devices running all month, hosts and building included.
 
     ``device_w`` is the mean over the month, idle hours included.
     """
-    host = terms.host_power_share
-    with_host = Amount(1.0 + host.value, 1.0 + host.low, 1.0 + host.high)
-    factor = devices * HOURS_PER_MONTH / WATTS_PER_KILOWATT
-    return product(device_w, with_host, terms.pue, usd_per_kwh).times(factor)
+    energy = energy_kwh_per_month(device_w, devices, terms.host_power_share, terms.pue)
+    return product(energy, usd_per_kwh)
 
 
 def mean_power_w(busy_w: float, idle_w: float, busy_share: float) -> float:

@@ -144,7 +144,7 @@ class Quotes:
 def quotes_on(device_id: str, terms: str) -> Quotes | None:
     """Return the current quotes of a device on-demand, reserved or spot; None if there are none.
 
-    Reserved and spot quotes are few: their range is at least a factor 1.3 either way.
+    Reserved and spot quotes are few: their range spans a least factor either way.
     """
     rows: list[Rental] = [r for r in prices.rentals(device_id) if r.terms == terms]
     if not rows:
@@ -155,11 +155,9 @@ def quotes_on(device_id: str, terms: str) -> Quotes | None:
     newest = rows[0].date
     usd = sorted(prices.to_usd(r.price_per_device_hour, r.currency) for r in rows)
     middle = usd[len(usd) // 2]
-    amount = Amount(middle, min(usd[0], middle / FEW_QUOTES), max(usd[-1], middle * FEW_QUOTES))
+    least = prices.operation().few_quotes_factor.value
+    amount = Amount(middle, min(usd[0], middle / least), max(usd[-1], middle * least))
     return Quotes(amount, newest, len(rows))
-
-
-FEW_QUOTES = 1.3
 
 
 def spot_risk() -> SpotRisk:

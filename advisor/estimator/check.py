@@ -11,7 +11,7 @@ from advisor.catalogue.claims import claim_file
 from advisor.catalogue.names import folder_names
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.quality import read_scores, score_ids
-from advisor.catalogue.training import phone_file, text_length_file, training_file
+from advisor.catalogue.training import phone_file, training_file
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
@@ -26,7 +26,6 @@ PARAMETER_TOLERANCE = 0.005
 LONE_FILES: dict[str, Callable[[str], Record]] = {
     "training": lambda _: training_file(),
     "phones": lambda _: phone_file(),
-    "text_lengths": lambda _: text_length_file(),
     "dependence": lambda _: pairs.dependence(),
     "measured_pairs": lambda _: pairs.measured_pairs(),
     "setting_spread": lambda _: scores.spread_file(),

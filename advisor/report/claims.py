@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import advisor
 from advisor.catalogue.claims import claim_file, get_claim
+from advisor.catalogue.data_version import claims_version
 from advisor.claims.result import Answer, Check, Verdict, held
 from advisor.report.estimate_json import SCHEMA
 from advisor.report.locale import say, words
@@ -160,6 +161,7 @@ def claims_json(answers: Sequence[Answer], lang: Code) -> str:
         "schema": SCHEMA,
         "version": advisor.__version__,
         "report": claim_file().report,
+        "data": claims_version(),
         "claims": claims,
         "errors": errors,
     }

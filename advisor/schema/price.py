@@ -154,6 +154,8 @@ class Operation(Record, frozen=True):
     spot_interruptions_per_month, spot_lost_hours, spot_correlated_share
         Reclaims of one device, hours until its replacement serves, and the part of reclaims
         that take all devices of one type and zone together.
+    few_quotes_factor
+        Least factor either way that a handful of quotes on reserved or spot terms spans.
     device_embodied_kgco2e
         Carbon of making one data-centre accelerator.
     """
@@ -167,6 +169,7 @@ class Operation(Record, frozen=True):
     spot_interruptions_per_month: Fact
     spot_lost_hours: Fact
     spot_correlated_share: Fact
+    few_quotes_factor: Fact
     device_embodied_kgco2e: Fact
     wage: tuple[Wage, ...]
 

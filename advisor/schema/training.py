@@ -1,4 +1,4 @@
-"""Facts about training runs, phones in use and lengths of text."""
+"""Facts about training runs and phones in use."""
 
 from __future__ import annotations
 
@@ -76,25 +76,6 @@ class PhoneFile(Record, frozen=True):
     mobile_rtt_s: Fact
     far_rtt_s: Fact
     tier: tuple[PhoneTier, ...]
-    source: tuple[Source, ...]
-
-    def __post_init__(self) -> None:
-        _check_sources(self, self.source)
-
-
-class TextLength(Record, frozen=True):
-    """Tokens per character of text in a language, by the family of the tokenizer."""
-
-    prefixes: tuple[str, ...]
-    en: Fact | None = None
-    zh: Fact | None = None
-
-
-class TextLengthFile(Record, frozen=True):
-    """``advisor/catalogue/text_lengths.toml``; the longest matching prefix of a model id counts."""
-
-    schema: Literal[1]
-    tokens_per_character: tuple[TextLength, ...]
     source: tuple[Source, ...]
 
     def __post_init__(self) -> None:

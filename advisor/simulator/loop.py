@@ -290,7 +290,7 @@ def _break_off(w: World, s: int, time_s: float) -> None:
         server.step_count += over
         if over > 0:
             server.steps = over
-            _decoded(w, s, time_s)
+            _decoded(w, s, server.start_s + plan_seconds(server, over))
             if server.reserve_output == 0:
                 take_new(w, s, 1)
     elif server.doing == STEP:
@@ -306,7 +306,10 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
         _break_off(w, s, time_s)
         server.up_s += time_s - server.started_s
     for at in range(server.running):
-        held[count] = w.slots[s, at].request
+        slot = w.slots[s, at]
+        held[count] = slot.request
+        if slot.ends != READING:
+            w.requests[slot.request].last_s = slot.last_s if slot.fresh else server.emitted_s
         release(w, s, held[count])
         count += 1
     while server.head != NONE:

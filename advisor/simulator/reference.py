@@ -275,7 +275,8 @@ class _Fleet:
         work_s = float(reading[0] + answering[0])
         start_s = max(self.now(), tier.free_s[device])
         rest_s = start_s - tier.free_s[device]
-        heat_s = max(tier.heat_s[device] - rest_s * group.burst_s / group.recovery_s, 0.0)
+        cooled_s = rest_s / group.recovery_s * group.burst_s if rest_s else 0.0
+        heat_s = max(tier.heat_s[device] - cooled_s, 0.0)
         fast_s = min(max(group.burst_s - heat_s, 0.0), work_s)
         busy_s = fast_s + (work_s - fast_s) / group.sustained_share
         end_s = start_s + busy_s

@@ -208,8 +208,9 @@ def _to_device(w: World, t: int, i: int, time_s: float) -> bool:
     number = tier.first_device + request.device % tier.devices
     device = w.devices[number]
     start = max(time_s, device.free_s)
-    cooling = (start - device.free_s) * tier.burst_s / tier.recovery_s
-    heat = max(device.heat_s - cooling, 0.0)
+    heat = device.heat_s
+    if start > device.free_s:  # a burst without end would give 0 x inf
+        heat = max(heat - (start - device.free_s) * tier.burst_s / tier.recovery_s, 0.0)
     # Cool work first at full speed, the rest at the sustained one.
     cool = min(max(tier.burst_s - heat, 0.0), request.busy_s)
     busy = cool + (request.busy_s - cool) * tier.slowdown
@@ -280,6 +281,7 @@ def send(w: World, i: int, wanted: int, time_s: float) -> None:
                 t = tier.spill_tier
                 tier = w.tiers[t]
         request.hops += 1
+        request.tier = t
         if tier.kind == API:
             taken = _to_api(w, t, i, time_s)
         elif tier.kind == DEVICE:
@@ -291,7 +293,6 @@ def send(w: World, i: int, wanted: int, time_s: float) -> None:
         if tier.refusal_tier == NONE or tier.refusal_tier == t:
             break
         t = tier.refusal_tier
-    request.tier = t
     _finish(w, i, REFUSED, time_s)
 
 

@@ -13,6 +13,7 @@ _DATE = re.compile(
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # A number this large can only be an epoch in this unit: as seconds it would be past year 5138.
 _EPOCH_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
+_LATEST = 1e20
 _MOST_PREFIXES = 100_000
 
 
@@ -31,6 +32,16 @@ def epoch_unit_s(value: float) -> float | None:
 def is_date(text: str) -> bool:
     """Whether the text is a date with a time."""
     return _DATE.fullmatch(text) is not None
+
+
+def is_time(text: str) -> bool:
+    """Whether the text is a date, or a number that can be a time in some unit."""
+    if is_date(text):
+        return True
+    try:
+        return abs(float(text)) <= _LATEST
+    except ValueError:
+        return False
 
 
 class Dates:
@@ -98,21 +109,18 @@ def time_reader(sample: str, unit_s: float | None) -> tuple[Callable[[str], floa
     Parameters
     ----------
     sample
-        The first row's cell.
+        A cell for which :func:`is_time` holds.
     unit_s
         Unit of a number; None: seconds, unless it is too large to be.
     """
     if is_date(sample):
         return Dates().seconds, True
-    try:
-        value = abs(float(sample))
-    except ValueError:
-        value = 0.0
+    value = abs(float(sample))
     epoch = epoch_unit_s(value)
     unit = unit_s or epoch or 1.0
     if value * unit < 1e8:
         return (float if unit == 1.0 else lambda text: float(text) * unit), False
-    origin = int(float(sample)) if "." in sample or "e" in sample.lower() else int(sample)
+    origin = int(sample) if sample.strip().isdecimal() else int(float(sample))
 
     def since(text: str) -> float:
         # Whole numbers subtract exactly; an epoch in ns is too long for a float.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from advisor.errors import InvalidFileError
 from advisor.traffic.collect import LONGEST_S, MOST_TOKENS, Collector
-from advisor.traffic.times import time_reader
+from advisor.traffic.times import is_time, time_reader
 from advisor.traffic.trace import UNITS_S, TraceOptions
 from advisor.traffic.trace_file import TraceFile
 
@@ -149,7 +149,7 @@ def read_csv(file: TraceFile, options: TraceOptions) -> tuple[str, Collector]:
     sink = Collector(options.limit)
     delimiter = _delimiter(file.head)
     rows = csv.reader(file.text_lines(sink.reject), delimiter=delimiter)
-    header = [normalised(name) for name in next(rows)]
+    header = [normalised(name) for name in _next(rows, sink) or ()]
     found = columns_of(header)
     if found is None:
         msg = (
@@ -165,7 +165,7 @@ def read_csv(file: TraceFile, options: TraceOptions) -> tuple[str, Collector]:
         first = next(row for row in _safe(rows, sink) if row)
     except StopIteration:
         return name, sink
-    cell = first[header.index(columns.time)] if len(first) > header.index(columns.time) else ""
+    cell = _time_sample(file.head, delimiter, header.index(columns.time))
     seconds, wall_clock = time_reader(cell, UNITS_S[unit] if unit else None)
     if wall_clock:
         sink.earliest_s = -LONGEST_S
@@ -173,6 +173,16 @@ def read_csv(file: TraceFile, options: TraceOptions) -> tuple[str, Collector]:
         name = "burstgpt-3"
     _fill(rows, first, _Row(header, columns, seconds), sink)
     return name, sink
+
+
+def _time_sample(head: bytes, delimiter: str, place: int) -> str:
+    """Return the first cell of the column that is a time, to tell its kind by; else "0"."""
+    lines = head.decode("utf-8", "replace").split("\n")[1:]
+    rows = csv.reader(lines, delimiter=delimiter)
+    try:
+        return next((row[place] for row in rows if len(row) > place and is_time(row[place])), "0")
+    except csv.Error:
+        return "0"
 
 
 class _Row:

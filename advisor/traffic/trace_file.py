@@ -82,7 +82,7 @@ class TraceFile:
                 yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
             _fail(self.path, f"damaged {self._kind} file: {error}", error)
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             if self._kind != "zip":
                 raise
             _fail(self.path, f"can't be unpacked: {error}", error)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from advisor.errors import InvalidFileError
 from advisor.traffic.collect import LONGEST_S, MOST_BLOCK_ID, Collector
+from advisor.traffic.json_entries import entries
 from advisor.traffic.json_records import (
     AiperfLine,
     BlockLine,
@@ -36,13 +37,24 @@ class State:
     dates: Dates | None = None
 
     def since(self, moment: float) -> float:
-        """Return seconds after the first moment."""
+        """Return seconds after the first moment; what is no moment comes back as it is."""
+        if not abs(moment) <= LONGEST_S:
+            return moment
         if self.origin is None:
             self.origin = moment
         return (moment - self.origin) * self.unit_s
 
     def since_ns(self, moment: int) -> float:
-        """Return seconds after the first moment, exact for long whole numbers."""
+        """Return seconds after the first moment, exact for long whole numbers.
+
+        Raises
+        ------
+        ValueError
+            If it is no epoch.
+        """
+        if not 0 <= moment <= MOST_BLOCK_ID:
+            msg = f"no epoch in ns: {str(moment)[:40]}"
+            raise ValueError(msg)
         if self.origin_ns is None:
             self.origin_ns = moment
         return (moment - self.origin_ns) * 1e-9
@@ -71,6 +83,9 @@ def _blocks(block_name: str) -> Read:
         entry = decoder.decode(text)
         sink = state.sink
         ids = entry.hash_ids if isinstance(entry.hash_ids, list) else []
+        if block_name == "bailian" and entry.chat_id is None:
+            sink.reject(line, "no chat_id")
+            return
         if ids and not (min(ids) >= 0 and max(ids) <= MOST_BLOCK_ID):
             sink.reject(line, "hash_ids out of range")
             return
@@ -80,7 +95,6 @@ def _blocks(block_name: str) -> Read:
             return
         sink.add_blocks(ids)
         if block_name == "bailian":
-            assert entry.chat_id is not None
             sink.identify(line, entry.chat_id)
             root = entry.parent_chat_id in (None, -1, "-1")
             # Parents are named by id; the session is the parent's, found while reading in order.
@@ -88,8 +102,8 @@ def _blocks(block_name: str) -> Read:
             parent = -1 if root else sink.number_of(entry.parent_chat_id)
             sink.parents.append(parent)
             sink.sessions.append(own)
-        elif entry.session_id is not None:
-            sink.sessions.append(sink.number_of(entry.session_id))
+        else:
+            sink.sessions.append(sink_number(sink, entry.session_id))
 
     return read
 
@@ -217,8 +231,8 @@ def _plain() -> Read:
             state.sink.earliest_s = -LONGEST_S
             time_s = state.moment_s(moment)
         tokens = [whole(str(entry[name])) for name in (columns.inputs, columns.outputs)]
-        if state.sink.add(line, time_s, *tokens) and columns.session:
-            name = entry[columns.session]
+        if state.sink.add(line, time_s, *tokens):
+            name = entry[columns.session] if columns.session else None
             state.sink.sessions.append(sink_number(state.sink, name))
 
     return read
@@ -308,7 +322,7 @@ def read_json(file: TraceFile, options: TraceOptions, name: str | None) -> tuple
     sink = Collector(options.limit)
     state: State | None = None
     read: Read | None = None
-    for line, text in _entries(file):
+    for line, text in entries(file):
         if sink.full:
             break
         try:
@@ -346,46 +360,3 @@ def _detect(file: TraceFile, line: int, text: bytes) -> str:
         )
         raise InvalidFileError(msg)
     return name
-
-
-def _entries(file: TraceFile) -> Iterator[tuple[int, bytes]]:
-    if not _is_lines(file.head):
-        yield from _document_entries(file)
-        return
-    for number, line in enumerate(file.raw_lines(), 1):
-        if line and not line.isspace():
-            yield number, line
-
-
-def _is_lines(head: bytes) -> bool:
-    """Whether the first line is an object of its own, or too long to tell."""
-    line, end, _ = head.lstrip().partition(b"\n")
-    if line.startswith(b"["):
-        return False
-    try:
-        msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except RecursionError:
-        return True
-    except msgspec.DecodeError:
-        # A first line cut off by the head's end may be an entry; a short one is a document
-        # spread over lines, unless only this line is damaged.
-        if not end:
-            return False
-        second = head.lstrip().split(b"\n", 2)[1]
-        return second.startswith(b"{") and len(line.strip()) > 1
-    return True
-
-
-def _document_entries(file: TraceFile) -> Iterator[tuple[int, bytes]]:
-    text = file.document()
-    try:
-        if text.lstrip().startswith(b"["):
-            entries = msgspec.json.decode(text, type=list[msgspec.Raw])
-        else:
-            entries = [msgspec.Raw(text)]
-            msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        msg = f"{file.path}: malformed JSON: {error}"
-        raise InvalidFileError(msg) from error
-    for number, entry in enumerate(entries, 1):
-        yield number, bytes(entry)
