@@ -19,7 +19,7 @@ from advisor.optimizer.capacity import Asked, asked_of
 from advisor.optimizer.demand import HOURS_PER_MONTH, Demand, demand_of
 from advisor.optimizer.electricity import Site, site_of
 from advisor.optimizer.hardware import HardwareList, device_id_of, hardware_of
-from advisor.optimizer.models import ModelList, check_names, models_of, score_book
+from advisor.optimizer.models import ModelChoice, ModelList, check_names, models_of, score_book
 from advisor.optimizer.options import (
     Option,
     Pool,
@@ -39,6 +39,8 @@ from advisor.schema.text import Text
 TOKENS_PER_MTOK = 1e6
 MINUTE_S = 60.0
 SAME_SCORE = 1e-9
+FAR_BELOW = 0.15
+"""So far below a floor a small model helps no pair: most of its answers would be escalated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +168,7 @@ def question_of(
     factors: dict[str, float] | None = None,
     slo_factor: float = 1.0,
     candidates: CandidateList | None = None,
+    weak_too: bool = False,
 ) -> Question:
     """Build options and the solver's numbers.
 
@@ -179,17 +182,20 @@ def question_of(
         Multiplies every latency limit.
     candidates
         Deployments found before; None: search.
+    weak_too
+        Search also models far below every floor.
     """
     s = facts.scenario
     if candidates is None:
         candidates = candidates_of(
-            facts.models.models,
+            facts.models.models if weak_too else _hopeful(facts),
             facts.hardware.devices,
             facts.demand,
             s.use,
             s.quality.four_bit_loss_points / 100.0,
             slo_factor,
             _scarce(s),
+            facts.site.usd_per_hour(1.0),
         )
     classes = facts.demand.classes
     pools = pools_of(candidates.kept, classes, facts.site, factors or {})
@@ -202,12 +208,19 @@ def question_of(
     return Question(facts, candidates, tuple(pools), tuple(options), names, problem)
 
 
+def _hopeful(facts: Facts) -> list[ModelChoice]:
+    """Models that meet some class's floor, or come near enough to serve in a pair."""
+    floors = np.array([facts.scenario.floor_of(c.name) or 0.0 for c in facts.demand.classes])
+    return [m for m in facts.models.models if not (m.values < floors - FAR_BELOW).all()]
+
+
 def _scarce(scenario: Scenario) -> frozenset[str]:
     """Devices that count one by one: limited ones, or all under a power or carbon limit."""
     limits = scenario.limits
     named = {device_id_of(name) for name in limits.chips}
-    if limits.power_w is not None or limits.kgco2e_per_month is not None:
-        named |= {r.device for f in prices.price_files() for r in f.rental}
+    on_site = any(c.privacy == "on-premises" for c in scenario.workload.classes)
+    if on_site or limits.power_w is not None or limits.kgco2e_per_month is not None:
+        named |= {r.device for f in prices.price_files() for r in (*f.rental, *f.purchase)}
     return frozenset(named)
 
 

@@ -26,6 +26,9 @@ from advisor.schema.model import Moe
 
 LEAST_BITS = 8.0
 """``precisions = "any"`` means weights of 8 bits or more, and each model's own format."""
+SLACK = 1.25
+"""Engines overlap kernels: a step may take less than the sum of its products (kernel factors
+fitted so far are 0.83 and more)."""
 FASTER_THAN_PEAK = 1.15
 """Measured bandwidth may exceed the datasheet's by a little (boost clocks)."""
 
@@ -65,7 +68,7 @@ def variants_of(
     """List every model in every format that may be used."""
     found = []
     for model in models:
-        routed = any(isinstance(x.ffn, Moe) for x in model.model.shape.layers)  # type: ignore[union-attr]
+        routed = _routed(model)
         for name in engines:
             engine = get_engine(name)
             for form in engine.formats:
@@ -73,6 +76,12 @@ def variants_of(
                 if _wanted(weights, model, precisions) and (routed or not weights.experts_only):
                     found.append(Variant(model, engine, weights))
     return tuple(found)
+
+
+def _routed(model: ModelChoice) -> bool:
+    """Tell whether a model has experts."""
+    shape = model.model.shape
+    return shape is not None and any(isinstance(x.ffn, Moe) for x in shape.layers)
 
 
 def _wanted(weights: WeightFormat, model: ModelChoice, precisions: str | tuple[str, ...]) -> bool:
@@ -91,6 +100,7 @@ def sizes_up_to(most: int) -> tuple[int, ...]:
 @dataclass(frozen=True, eq=False)
 class _Device:
     peaks: dict[str, float]
+    shares: dict[str, float]
     bytes_per_s: float
     memory: float
     linked: bool
@@ -113,7 +123,20 @@ def _device(hardware: Hardware, engine: Engine) -> _Device | None:
     if "bf16" not in peaks:
         return None
     link = device.link.bytes_per_s_per_direction or device.link.pcie_bytes_per_s_per_direction
-    return _Device(peaks, device.memory.bytes_per_s.value, memory, link is not None)
+    # Products that run at another peak than their format's are left unbounded.
+    shares = {k: g.compute_share for k, g in family.gemm.items() if g.peak is None}
+    return _Device(peaks, shares, device.memory.bytes_per_s.value, memory, link is not None)
+
+
+def _best_flops_per_s(variant: Variant, device: _Device) -> float:
+    """Operations a second at most: a dense model's products at the share of the peak fitted."""
+    if _routed(variant.model):
+        return max(device.peaks.values())
+    peak = device.peaks.get(variant.weights.compute, device.peaks["bf16"])
+    share = device.shares.get(variant.weights.gemm)
+    if share is None:
+        return max(device.peaks.values())
+    return peak * min(share * SLACK, 1.0)
 
 
 def bounds_of(
@@ -136,7 +159,7 @@ def bounds_of(
             if d is None or (v.weights.peak_required and v.weights.compute not in d.peaks):
                 continue
             peak[i, j] = d.peaks.get(v.weights.compute, d.peaks["bf16"])
-            top[i, j] = max(d.peaks.values())
+            top[i, j] = _best_flops_per_s(v, d)
             rate[i, j], memory[i, j], linked[i, j] = d.bytes_per_s, d.memory, d.linked
     weights, moved, held = _model_bytes(variants, context)
     active = np.array([v.model.active for v in variants])
@@ -150,13 +173,20 @@ def bounds_of(
         compute = flops[..., None] * (isl + osl)
         reading = stream[..., None] * held[:, None, None, :] * 0.5 * osl
         request = np.maximum(compute, reading)
+        # While a token may take so long, the weights must be read at least so often.
+        left = 1.0 - one[..., None] / asked.tpot_s[:, 0]
+        request = np.where(left > 0, request / np.maximum(left, 1e-9), np.inf)
+        # No more sequences than memory holds, each step no shorter than reading the weights.
+        free = memory[:, :, None] * size - weights[:, None, None]
+        most = np.maximum(free[..., None] / held[:, None, None, :], 1.0)
+        request = np.maximum(request, one[..., None] * osl / most)
         quick = (one[..., None] <= asked.tpot_s[:, 0]) & (
             flops[..., None] * isl <= asked.ttft_s[:, 0]
         )
         quick &= one[..., None] * osl + flops[..., None] * isl <= asked.e2e_s[:, 0]
     possible = (peak[:, :, None] > 0) & fits & quick.any(axis=-1)
     possible &= (size == 1.0) | linked[:, :, None]
-    return Bounds(tuple(variants), sizes, possible, np.nan_to_num(request, nan=np.inf))
+    return Bounds(tuple(variants), sizes, possible, np.where(np.isfinite(request), request, np.inf))
 
 
 def _model_bytes(variants: Sequence[Variant], context: Floats) -> tuple[Floats, Floats, Floats]:

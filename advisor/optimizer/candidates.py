@@ -24,15 +24,23 @@ from advisor.optimizer.demand import Demand
 from advisor.optimizer.hardware import Hardware
 from advisor.optimizer.models import ModelChoice
 from advisor.optimizer.problem import Floats
+from advisor.optimizer.tokens import in_tokens_of
 from advisor.perf.layout import Layout, check_layout
 from advisor.perf.load import Profile
 from advisor.perf.step import StepModel
 from advisor.schema.engine import EngineCost
 from advisor.schema.question import Use
 
-PER_MODEL = 3
-"""Deployments kept of each model and device offer."""
-MOST_EVALUATED = 420
+PER_MODEL = 2
+"""Deployments kept of each model on each device."""
+PER_DEVICE = 12
+"""Deployments of each size class evaluated on each device."""
+MOST_EVALUATED = 80
+"""Deployments of each size class evaluated in all."""
+MOST_WEAK = 24
+"""Deployments evaluated of models that meet no floor: they only serve in pairs."""
+TYPICAL_LOAD = 0.6
+"""Share of the design power counted when deployments are ranked; the bill counts exactly."""
 LEAST_PRICE = 1e-6
 """US dollars an hour that stand for a device already paid for."""
 
@@ -129,6 +137,7 @@ def evaluate(
     variant: Variant, hardware: Hardware, size: int, asked: Asked, four_bit_loss: float
 ) -> Candidate | None:
     """Return what a replica does, None if it doesn't fit or keeps no class's limits."""
+    asked = in_tokens_of(asked, variant.model.token_factors)
     request = EstimateRequest(
         model=variant.model.model.id,
         hw=hardware.device.id,
@@ -171,6 +180,7 @@ def candidates_of(
     four_bit_loss: float,
     slo_factor: float = 1.0,
     scarce: frozenset[str] = frozenset(),
+    usd_per_watt_hour: float = 0.0,
 ) -> CandidateList:
     """Enumerate, bound, evaluate, prune.
 
@@ -184,11 +194,13 @@ def candidates_of(
         Multiplies every latency limit.
     scarce
         Devices of which only so many may be used.
+    usd_per_watt_hour
+        Electricity of a device's own power, host and building included.
     """
     asked = asked_of(demand.classes, slo_factor)
     variants = variants_of(models, use.engines, use.precisions)
     bounds = bounds_of(variants, hardware, asked, use.max_devices_per_replica)
-    hours = np.array([h.offers[0].usd_per_device_hour.value for h in hardware])
+    hours = np.array([_hour(h, usd_per_watt_hour) for h in hardware])
     rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
     least = _least_usd(bounds, hours, rate)
     search = _Search(bounds, hardware, least, rate, scarce)
@@ -203,13 +215,44 @@ def candidates_of(
     )
 
 
+def _hour(hardware: Hardware, usd_per_watt_hour: float) -> float:
+    """Return the least hourly price of a device, with electricity where that is apart."""
+    tdp = hardware.device.power.tdp_w
+    current = TYPICAL_LOAD * tdp.value * usd_per_watt_hour if tdp else 0.0
+    return min(
+        o.usd_per_device_hour.value + (0.0 if o.terms == "rented" else current)
+        for o in hardware.offers
+    )
+
+
 def _least_usd(bounds: Bounds, hours: Floats, rate: Floats) -> Floats:
     """Hourly cost of serving all classes alone at least, ``(V, D, S)``; infinite: impossible."""
-    seconds = np.where(bounds.possible[..., None], bounds.request_s, 0.0)
+    # A class that can't be served there costs nothing there.
+    seconds = np.where(np.isfinite(bounds.request_s), bounds.request_s, 0.0)
     replicas = np.maximum((seconds * rate).sum(axis=-1), 1.0)
     # An owned device at no price still ranks by the devices it takes.
     price = np.maximum(hours, LEAST_PRICE)[None, :, None] * np.array(bounds.sizes, dtype=float)
     return np.where(bounds.possible, replicas * price, np.inf)
+
+
+def _group(hardware: Hardware, scarce: frozenset[str]) -> str:
+    """Return the name of the devices a device competes with."""
+    terms = {o.terms for o in hardware.offers}
+    if hardware.device.id in scarce or "owned" in terms:
+        return hardware.device.id
+    return "rented" if "rented" in terms else "bought"
+
+
+def _allot(spent: dict[str, int], model: ModelChoice, hardware: Hardware) -> bool:
+    """Count one evaluation against its quotas; False if one is used up."""
+    quotas = {model.size: MOST_EVALUATED, f"{model.size}@{hardware.device.id}": PER_DEVICE}
+    if not model.strong:
+        quotas = {"weak": MOST_WEAK}
+    if any(spent.get(key, 0) >= most for key, most in quotas.items()):
+        return False
+    for key in quotas:
+        spent[key] = spent.get(key, 0) + 1
+    return True
 
 
 class _Search:
@@ -230,25 +273,25 @@ class _Search:
         self._score = np.array(values).reshape(len(bounds.variants), -1)
         self._size = np.array([v.model.size for v in bounds.variants])
         self._model = np.array([v.model.id for v in bounds.variants])
-        # A device that is limited, owned or bought is a choice of its own.
-        self._scarce = np.array(
-            [h.device.id in scarce or any(o.terms != "rented" for o in h.offers) for h in hardware]
-        )
+        # A device that is limited or owned is a choice of its own; what is only for sale
+        # competes with what is for sale.
+        self._group = np.array([_group(h, scarce) for h in hardware])
 
     def run(self, asked: Asked, four_bit_loss: float) -> list[Candidate]:
         """Return the deployments worth keeping."""
         kept: list[Candidate] = []
         per: dict[tuple[str, str], int] = {}
+        spent: dict[str, int] = {}
         for flat in np.argsort(self.least, axis=None, kind="stable"):
             v, d, s = (int(i) for i in np.unravel_index(flat, self.least.shape))
             if not self._alive[v, d, s]:
                 if not np.isfinite(self.least[v, d, s]):
                     break
                 continue
-            if self.evaluated >= MOST_EVALUATED:
-                break
-            self.evaluated += 1
             variant, device = self.bounds.variants[v], self.hardware[d]
+            if not _allot(spent, variant.model, device):
+                continue
+            self.evaluated += 1
             found = evaluate(variant, device, self.bounds.sizes[s], asked, four_bit_loss)
             if found is None:
                 continue
@@ -269,9 +312,6 @@ class _Search:
         price = max(found.usd_per_replica_hour, LEAST_PRICE * found.devices)
         score = np.nan_to_num(found.score, nan=-1.0)
         worse = (self._score <= score).all(axis=1) & (self._size == self._size[v])
-        places = np.zeros(len(self.hardware), dtype=bool)
-        places[d] = True
-        if not self._scarce[d]:
-            places |= ~self._scarce
+        places = self._group == self._group[d]
         beaten = worse[:, None, None] & places[None, :, None] & (self.least >= replicas * price)
         self._alive &= ~beaten

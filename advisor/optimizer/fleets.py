@@ -18,6 +18,7 @@ from advisor.optimizer.kinds import Solved
 from advisor.optimizer.options import Option
 from advisor.optimizer.pairs import joint_of
 from advisor.optimizer.plans import LEAST_SHARE
+from advisor.optimizer.tokens import token_factors
 from advisor.schema.fleet import ApiTier, DeviceTier, Fleet, JointScores, ReplicaTier, Route, Tier
 from advisor.schema.workload import TrafficClass, Workload
 
@@ -209,7 +210,10 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
                     continue
                 tier = _tier(question, tiers, option, pool, rate)
                 name = f"{source.name} ({i}.{side})"
-                classes.append((msgspec.structs.replace(source, name=name), rate))
+                parts = option.parts
+                model = parts[min(side, len(parts) - 1)].model_id
+                own = _in_tokens_of(question, source, c, model)
+                classes.append((msgspec.structs.replace(own, name=name), rate))
                 routes[name], parents[name] = tier, source.name
                 if option.api is not None and pool is None:
                     tiers.usd_per_hour += rate * 3600.0 * _api_usd(question, option, c)
@@ -217,6 +221,24 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
     route = Route(first=first, mode="by-class", classes=routes)
     fleet = Fleet(tier=tuple(tiers.tiers), route=route, site=question.facts.site.id)
     return Part(fleet, _traffic(question, classes), parents, tiers.pools, tiers.usd_per_hour)
+
+
+def _in_tokens_of(
+    question: Question, source: TrafficClass, c: int, model: str
+) -> TrafficClass:
+    """Return a class with its lengths in a model's own tokens; preset lengths stay."""
+    scenario = question.facts.scenario
+    factor = float(
+        token_factors(model, scenario.use.tokens_of, scenario.workload.classes)[c]
+    )
+    if factor == 1.0 or source.isl_tokens is None or source.osl_tokens is None:
+        return source
+    return msgspec.structs.replace(
+        source,
+        isl_tokens=max(source.isl_tokens * factor, 1.0),
+        osl_tokens=max(source.osl_tokens * factor, 1.0),
+        shared_prefix_tokens=int((source.shared_prefix_tokens or 0) * factor),
+    )
 
 
 def _api_usd(question: Question, option: Option, c: int) -> float:

@@ -98,7 +98,7 @@ class Relaxable:
             remote=apis_of(s, slowed, asked, f.book, f.today),
             local=on_devices_of(s, slowed, asked, f.book),
         )
-        return question_of(moved)
+        return question_of(moved, weak_too=True)
 
     def question(self, kept: Kept, factor: float = 1.0) -> tuple[Question, MixProblem]:
         """Return the problem under some limits, latency limits ``factor`` times as long."""

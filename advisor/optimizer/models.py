@@ -14,6 +14,7 @@ from advisor.errors import UnknownNameError
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.problem import Floats
 from advisor.optimizer.scores import ScoreBook, ScoreFact
+from advisor.optimizer.tokens import token_factors
 from advisor.perf.parameters import active_parameters, total_parameters
 from advisor.schema.model import Model
 from advisor.schema.question import Tuned
@@ -34,6 +35,10 @@ class ModelChoice:
     ----------
     scores
         One a class, None where its metric is unknown for the model.
+    token_factors
+        ``(C,)`` tokens it needs over those the workload counts in.
+    strong
+        Meets the floor of some class, or there is none.
     tuned
         The scenario's fine-tuning this is, if any; the shape is the base's.
     """
@@ -45,6 +50,8 @@ class ModelChoice:
     parameters: float
     active: float
     scores: tuple[ScoreFact | None, ...]
+    token_factors: Floats
+    strong: bool = True
     tuned: Tuned | None = None
 
     @property
@@ -121,10 +128,24 @@ def models_of(scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBoo
                 parameters=total,
                 active=float(active_parameters(model.shape)),
                 scores=facts,
+                token_factors=token_factors(
+                    model.id, scenario.use.tokens_of, scenario.workload.classes
+                ),
+                strong=_strong(scenario, classes, facts),
                 tuned=tuned,
             )
         )
     return ModelList(tuple(found), excluded)
+
+
+def _strong(
+    scenario: Scenario, classes: Sequence[ClassDemand], facts: Sequence[ScoreFact | None]
+) -> bool:
+    floors = [scenario.floor_of(c.name) or 0.0 for c in classes]
+    return any(
+        (f is None and not floor) or (f is not None and f.value >= floor)
+        for f, floor in zip(facts, floors, strict=True)
+    )
 
 
 def _named(

@@ -23,6 +23,7 @@ from advisor.optimizer.result import (
     QualityCheck,
     Served,
 )
+from advisor.optimizer.tokens import characters
 from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
 from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
@@ -63,7 +64,7 @@ def plan_of(
         lines=lines,
         usd_per_month=total,
         usd_per_mtok=_scaled(total, TOKENS_PER_MTOK / tokens),
-        usd_per_1000_characters=None,
+        usd_per_1000_characters=_per_characters(question, used, total),
         classes=tuple(
             _class(question, c, used, share[:, c], volume, uses)
             for c in range(len(problem.classes))
@@ -74,6 +75,21 @@ def plan_of(
         chips=_chips(uses),
         gap=float(found.gap or 0.0),
     )
+
+
+def _per_characters(question: Question, used: list[int], total: Estimate) -> Estimate | None:
+    """Money of 1,000 characters in and out; None where a vocabulary wasn't counted."""
+    scenario = question.facts.scenario
+    if not used:
+        return None
+    model = scenario.use.tokens_of or question.options[used[0]].model_ids[0]
+    classes = question.facts.demand.classes
+    lengths = [c.isl_tokens + c.osl_tokens for c in classes]
+    found = characters(model, scenario.workload.classes, lengths)
+    if found is None:
+        return None
+    count = float(found @ question.problem.requests_per_month)
+    return _scaled(total, 1000.0 / count)
 
 
 def _scaled(e: Estimate, factor: float) -> Estimate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from advisor.optimizer.options import Option, half_widths
 from advisor.optimizer.problem import Bools, Floats
 from advisor.optimizer.result import Part
 from advisor.optimizer.scores import ScoreBook, ScoreFact
+from advisor.optimizer.tokens import in_tokens_of, token_factors
 from advisor.perf.layout import Layout
 from advisor.perf.parameters import total_parameters
 from advisor.schema.price import ApiRate, ApiTariff
@@ -85,6 +86,11 @@ def _log_normal(p50: float, p95: float, z: Floats) -> Floats:
     return np.asarray(p50 * np.exp(sigma * z))
 
 
+def _within(asked: Asked, ttft: Floats, tpot: Floats, e2e: Floats) -> Bools:
+    kept = (ttft <= asked.ttft_s[:, 0]) & (tpot <= asked.tpot_s[:, 0])
+    return np.asarray(kept & (e2e <= asked.e2e_s[:, 0]))
+
+
 def api_option(
     index: int,
     offer: ApiOffer,
@@ -104,9 +110,7 @@ def api_option(
         np.hypot(answer * (tpot / offer.tpot_s_p50 - 1.0), answer * (long_answer - 1.0)),
     )
     e2e = offer.ttft_s_p50 + answer + over
-    within = (
-        (ttft <= asked.ttft_s[:, 0]) & (tpot <= asked.tpot_s[:, 0]) & (e2e <= asked.e2e_s[:, 0])
-    )
+    within = _within(asked, ttft, tpot, e2e)
     public = np.array([c.privacy == "any" for c in classes])
     usd = [
         sum(
@@ -114,14 +118,14 @@ def api_option(
                 tariff,
                 ApiUse(
                     1.0,
-                    c.isl_tokens,
-                    c.osl_tokens * offer.output_factor,
+                    float(asked.isl[i, 0]),
+                    float(osl[i]) * offer.output_factor,
                     cached_share=offer.cache_hit_share,
                     batch_share=offer.batch_share,
                 ),
             )
         )
-        for c in classes
+        for i in range(len(classes))
     ]
     values = np.array([np.nan if f is None else f.value for f in facts])
     name = _model_name(offer.model)
@@ -178,7 +182,11 @@ def apis_of(
             continue
         tariff = tariff_of(offer, today)
         dates.append(tariff.as_of)
-        option = api_option(index, offer, tariff, classes, asked, facts)
+        factors = token_factors(
+            _model_id(offer.model), scenario.use.tokens_of, scenario.workload.classes
+        )
+        own = in_tokens_of(asked, factors)
+        option = api_option(index, offer, tariff, classes, own, facts)
         allowed = option.allowed & known
         if not allowed.any():
             excluded[offer.model] = Text.of("out_api_limits", name=option.name)
@@ -188,8 +196,6 @@ def apis_of(
 
 
 def _with_allowed(option: Option, allowed: Bools) -> Option:
-    from dataclasses import replace
-
     return replace(option, allowed=allowed)
 
 
@@ -220,14 +226,15 @@ def on_device_option(
     layout = Layout()
     sequences = sequences_of(setup, layout, asked, 1)
     model, profile = step_model(setup, layout), profile_of(setup)
-    ttft, tpot, e2e = unloaded(model, profile, asked)
+    factors = token_factors(
+        setup.model.id, scenario.use.tokens_of, scenario.workload.classes
+    )
+    ttft, tpot, e2e = unloaded(model, profile, in_tokens_of(asked, factors))
     facts = _scores(scenario, classes, book, setup.model.id)
     values = np.array([np.nan if f is None else f.value for f in facts])
     if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
         values = np.clip(values - scenario.quality.four_bit_loss_points / 100.0, 0.0, 1.0)
-    within = (
-        (ttft <= asked.ttft_s[:, 0]) & (tpot <= asked.tpot_s[:, 0]) & (e2e <= asked.e2e_s[:, 0])
-    )
+    within = _within(asked, ttft, tpot, e2e)
     part = Part(
         model_id=setup.model.id,
         model_name=setup.model.name,

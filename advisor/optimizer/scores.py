@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from io import StringIO
-from math import sqrt
+from math import hypot
 from pathlib import Path
 
 from advisor.catalogue.names import nearest, normalise
 from advisor.catalogue.quality import read_scores, scored_on, scores_on
-from advisor.catalogue.read import read_text
-from advisor.errors import InvalidFileError, UnknownNameError
+from advisor.errors import UnknownNameError
+from advisor.quality.own import read_own
+from advisor.quality.scores import counting_sd, is_quantised, spreads
+from advisor.quality.tasks import questions_of
 from advisor.schema.fact import Evidence
 from advisor.schema.price import Score
 from advisor.schema.question import Quality
 
 NORMAL_80 = 1.2816
-COLUMNS = ("model", "metric", "score")
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,17 @@ class ScoreBook:
     Raises
     ------
     InvalidFileError
-        If the evaluation file lacks a column or holds a score outside 0 to 1.
+        If the evaluation file is malformed (:func:`advisor.quality.own.read_own`).
     """
 
     def __init__(self, quality: Quality, folder: Path) -> None:
         self._quality = quality
         self._own: dict[tuple[str, str], ScoreFact] = {}
         if quality.evaluation_csv:
-            self._own = _evaluation(folder / quality.evaluation_csv)
+            self._own = _own(folder / quality.evaluation_csv)
         for row in quality.assumed:
             fact = ScoreFact(row.score, self._spread, f"assumed: {row.because}", "estimated")
-            self._own.setdefault((normalise(row.model), row.metric), fact)
+            self._own.setdefault((normalise(row.model), normalise(row.metric)), fact)
 
     @property
     def _spread(self) -> float:
@@ -67,11 +65,11 @@ class ScoreBook:
 
     def add(self, model_id: str, metric: str, fact: ScoreFact) -> None:
         """Add the score of a model of the scenario's own (a tuned one)."""
-        self._own[normalise(model_id), metric] = fact
+        self._own[normalise(model_id), normalise(metric)] = fact
 
     def score(self, model_id: str, metric: str) -> ScoreFact | None:
         """Return a model's score on a metric, None if none is known."""
-        own = self._own.get((normalise(model_id), metric))
+        own = self._own.get((normalise(model_id), normalise(metric)))
         if own is not None:
             return own
         if model_id not in scored_on(metric):
@@ -80,20 +78,21 @@ class ScoreBook:
         if not rows:
             return None
         best = max(rows, key=_preferred)
-        return ScoreFact(best.score / 100.0, self._spread, best.source, "measured")
+        half = _half80(best, self._spread)
+        return ScoreFact(best.score / 100.0, half, best.source, "measured")
 
     def _counts(self, row: Score, metric: str) -> bool:
         wanted = self._quality.variant
         return (
             row.benchmark == metric
             and row.unit == "%"
-            and row.variant in (wanted, "")
+            and row.variant.split(", ")[0] in (wanted, "", "unspecified")
             and 0 < row.score < 100
         )
 
     def models_on(self, metric: str) -> set[str]:
         """Return the ids of models that may have a score on a metric."""
-        own = {model for model, known in self._own if known == metric}
+        own = {model for model, known in self._own if known == normalise(metric)}
         return own | set(scored_on(metric))
 
     def check_metric(self, metric: str) -> None:
@@ -114,7 +113,7 @@ class ScoreBook:
 
 def _preferred(row: Score) -> tuple[bool, str]:
     """Full weights before quantised ones, then the newest."""
-    return ("bit" not in row.setting, str(row.date or ""))
+    return (not is_quantised(row), str(row.date or ""))
 
 
 @cache
@@ -124,30 +123,19 @@ def _benchmarks() -> set[str]:
     return {row.benchmark for i in score_ids() for row in read_scores(i).score}
 
 
-def _evaluation(path: Path) -> dict[tuple[str, str], ScoreFact]:
-    """Read ``model,metric,score[,n]``; the range is binomial where n is given."""
-    rows = csv.DictReader(StringIO(read_text(path)))
-    missing = [c for c in COLUMNS if c not in (rows.fieldnames or ())]
-    if missing:
-        msg = f"{path}, line 1: no column {missing[0]!r}; needed: {', '.join(COLUMNS)} (and n)"
-        raise InvalidFileError(msg)
-    return dict(_own_rows(path, rows))
+def _own(path: Path) -> dict[tuple[str, str], ScoreFact]:
+    """Read the user's evaluation; the range is binomial where the file has a count."""
+    found = {}
+    for row in read_own(path):
+        sd = counting_sd(100.0 * row.share, "%", row.questions) or 0.0
+        fact = ScoreFact(row.share, NORMAL_80 * sd / 100.0, row.file, "measured")
+        found[normalise(row.model), row.task] = fact
+    return found
 
 
-def _own_rows(
-    path: Path, rows: Iterable[dict[str, str]]
-) -> Iterable[tuple[tuple[str, str], ScoreFact]]:
-    for line, row in enumerate(rows, 2):
-        try:
-            score, n = float(row["score"]), float(row.get("n") or 0)
-        except (TypeError, ValueError) as error:
-            msg = f"{path}, line {line}: score and n must be numbers"
-            raise InvalidFileError(msg) from error
-        if not 0 < score < 1 or n < 0:
-            msg = f"{path}, line {line}: score must be a share between 0 and 1, got {score:g}"
-            raise InvalidFileError(msg)
-        half = NORMAL_80 * sqrt(score * (1.0 - score) / n) if n else 0.0
-        yield (
-            (normalise(row["model"]), row["metric"]),
-            ScoreFact(score, half, str(path), "measured"),
-        )
+def _half80(row: Score, fallback: float) -> float:
+    """Half-width of a published score: counting and setting, as it is held against a floor."""
+    spread = spreads().get(row.benchmark)
+    parts = (counting_sd(row.score, row.unit, questions_of(row.benchmark)), spread and spread.sd)
+    known = [p for p in parts if p]
+    return NORMAL_80 * hypot(*known) / 100.0 if known else fallback

@@ -71,8 +71,8 @@ class Quality(Record, frozen=True):
     four_bit_loss_points
         What weights below 8 bits cost in points, where the score is of the full weights.
     spread_points
-        Half-width of the 80 % range of a published score, in points, where the number of
-        questions isn't known.
+        Half-width of the 80 % range, in points, of an assumed score and of a published one
+        whose benchmark's spread isn't known.
     """
 
     metric: Name | None = None
@@ -158,6 +158,9 @@ class Use(Record, frozen=True):
     autoscale
         Rented replicas may come and go with the hours; they are then paid by the hour,
         and ``autoscale_overhead`` of it on top: replicas that start, and stop late.
+    tokens_of
+        Model whose tokens the workload's lengths count in: another vocabulary then needs more
+        or fewer for the same text. Left out: every model's own.
     apis, on_device
         ``[[use.api]]`` and ``[[use.on_device]]``.
     """
@@ -173,6 +176,7 @@ class Use(Record, frozen=True):
     max_devices_per_replica: Count = 16
     autoscale: bool = True
     autoscale_overhead: Share = 0.1
+    tokens_of: Name | None = None
     apis: tuple[ApiOffer, ...] = msgspec.field(default=(), name="api")
     on_device: tuple[OnDevice, ...] = ()
 
