@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from advisor.catalogue.local_models import is_local
 from advisor.catalogue.paths import data_dir
-from advisor.catalogue.read import decode, read_text
+from advisor.catalogue.scenarios import parse_scenario, read_scenario
 from advisor.errors import InvalidFileError, UsageError
 from advisor.schema.question import ClassFloor, Owned, Use
 from advisor.schema.scenario import Scenario
@@ -37,7 +37,7 @@ Value = str | int | float | tuple[str, ...] | None
 def examples() -> dict[str, Scenario]:
     """Return the shipped scenarios by name."""
     paths = sorted(data_dir("examples").glob("*.toml"))
-    return {p.stem: decode(read_text(p), Scenario, p.name) for p in paths}
+    return {p.stem: read_scenario(p) for p in paths}
 
 
 def read_own(text: str, name: str) -> Scenario:
@@ -51,7 +51,7 @@ def read_own(text: str, name: str) -> Scenario:
     if len(text.encode()) > MAX_TEXT_BYTES:
         msg = f"{name} is longer than {MAX_TEXT_BYTES:,} bytes"
         raise InvalidFileError(msg)
-    scenario = decode(text, Scenario, name)
+    scenario = parse_scenario(text, name)
     files = [s for s in _strings(msgspec.to_builtins(scenario)) if _names_file(s)]
     files += [f for f in (scenario.workload.trace, scenario.quality.evaluation_csv) if f]
     if files:
