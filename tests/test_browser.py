@@ -219,7 +219,7 @@ def test_the_language_switches_everything(journey):
 
 def test_a_question_without_answer_is_mended_by_a_click(browser, server):
     page = new_page(browser, "en")
-    page.goto(f"{server}/?lang=en&floor=0.985")
+    page.goto(f"{server}/?lang=en&base=customer-service&budget=20")
     settled(page)
     page.get_by_text(EN["error_infeasible"]).first.wait_for()
     page.get_by_role("button", name=re.compile("→")).first.click()

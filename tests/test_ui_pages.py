@@ -23,8 +23,8 @@ from advisor.ui.question import as_toml, examples
 SCRIPT = Path(__file__).resolve().parent.parent / "advisor" / "ui" / "app.py"
 SCREENS = ("answer", "compare", "why", "replay", "sensitivity", "claims", "data")
 CJK = re.compile(r"[\u4e00-\u9fff]")
-IMPOSSIBLE = {"floor": "0.985"}
-"""A floor no model of the catalogue is known to reach."""
+IMPOSSIBLE = {"base": "customer-service", "budget": "20"}
+"""A budget that pays for nothing."""
 
 
 def opened(screen: str = "answer", lang: str = "en", **query: str) -> AppTest:

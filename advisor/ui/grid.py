@@ -6,6 +6,7 @@ import streamlit as st
 
 from advisor.charts.heat import Grid
 from advisor.optimizer.result import PlanKind
+from advisor.schema.scenario import Scenario
 from advisor.ui import question
 from advisor.ui.fields import BY_KEY
 from advisor.ui.view import View
@@ -42,6 +43,11 @@ def ask(view: View) -> Grid | None:
     return _grid(view, x_key, y_key, names)
 
 
+def _cell(scenario: Scenario) -> tuple[float, PlanKind] | tuple[None, None]:
+    plan = recommended(scenario).plan
+    return (plan.usd_per_month.value, plan.kind) if plan else (None, None)
+
+
 def _grid(view: View, x_key: str, y_key: str, names: dict[str, str]) -> Grid:
     base = view.asked.by_key
     xs = values_of(x_key, float(str(base[x_key])))
@@ -53,8 +59,7 @@ def _grid(view: View, x_key: str, y_key: str, names: dict[str, str]) -> Grid:
         found = []
         for column, x in enumerate(xs):
             values = {**base, x_key: x, y_key: y}
-            r = recommended(question.asked(view.asked.base, values))
-            found.append((r.plan.usd_per_month.value, r.plan.kind) if r.plan else (None, None))
+            found.append(_cell(question.asked(view.asked.base, values)))
             bar.progress((row * len(xs) + column + 1) / (len(xs) * len(ys)))
         costs.append(tuple(cost for cost, _ in found))
         winners.append(tuple(kind for _, kind in found))
