@@ -45,7 +45,9 @@ WAIT_MS = 60_000
 IDLE = (
     "document.querySelector('[data-test-script-state]')?.dataset.testScriptState === 'notRunning'"
 )
-SETTLED = "!document.querySelector('[data-stale=true]')"
+SOLID = """!document.querySelector('[data-stale=true], [data-testid=stSkeleton]') &&
+  [...document.querySelectorAll('[data-testid=stElementContainer]')].every(
+    e => getComputedStyle(e).opacity === '1')"""
 DRAWN = (
     "document.querySelectorAll('[data-testid=stPlotlyChart]').length === "
     "document.querySelectorAll('.js-plotly-plot .main-svg:first-child').length"
@@ -115,8 +117,8 @@ def settled(page: Any) -> None:
     """Wait until the script has run and every chart is drawn."""
     page.locator("h1").first.wait_for()
     page.wait_for_function(IDLE)
+    page.wait_for_function(SOLID)
     page.wait_for_function(DRAWN)
-    page.wait_for_function(SETTLED)
 
 
 def healthy(page: Any, lang: str) -> None:

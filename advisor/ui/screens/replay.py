@@ -64,7 +64,7 @@ def _controls(view: View, parts: list[Part]) -> None:
         )
         part = parts[chosen]
     st.button(
-        view.say("ui_replay"), type="primary", on_click=_start, args=(view, part, seed), key="run"
+        view.say("ui_replay"), on_click=_start, args=(view, part, seed), key="run"
     )
 
 
