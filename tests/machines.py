@@ -33,7 +33,7 @@ COUNTS = (
 
 
 def step_times(rng: np.random.Generator, sequences: int, tokens: int, rows: int = 1) -> StepTimes:
-    """Random step times that grow with batch, context and tokens; some layers look back a little."""
+    """Random step times that grow with batch, context and tokens."""
     nodes = int(rng.integers(2, 5))
     decode = np.cumsum(np.cumsum(rng.uniform(0, 2e-3, (sequences + 1, nodes)), axis=0), axis=1)
     decode += rng.uniform(1e-3, 2e-2)
@@ -180,3 +180,21 @@ def routes(n: int, **more: Any) -> Routing:
         escalates=more.pop("escalates", np.zeros(n, dtype=np.int64)),
         **more,
     )
+
+
+def shared_prompts(rng: np.random.Generator, n: int, block: int) -> dict[str, Any]:
+    """Prompts of a few families that begin alike and part after a while: blocks by name."""
+    families, offsets, ids = int(rng.integers(1, 5)), [0], []
+    tokens = 1 + rng.geometric(1 / 60, n)
+    for i in range(n):
+        family, alike = int(rng.integers(0, families)), int(rng.integers(0, 8))
+        for j in range(int(rng.integers(0, tokens[i] // block + 2))):
+            branch = 0 if j < alike else int(rng.choice([100, 200, 1000 * (i + 5)]))
+            ids.append(10**7 * family + branch + j)
+        offsets.append(len(ids))
+    return {
+        "input_tokens": tokens,
+        "block_offsets": np.array(offsets),
+        "block_ids": np.array(ids, dtype=np.int64),
+        "block_tokens": block,
+    }

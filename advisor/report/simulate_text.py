@@ -13,8 +13,8 @@ from advisor.traffic.trace import Trace
 COLUMNS = 80
 MOST_TIERS = 4
 MOST_CLASSES = 3
-LABEL = 14
-CELL = 13
+LABEL = 12
+CELL = 12
 JOULES_PER_KWH = 3.6e6
 
 
@@ -138,11 +138,12 @@ def simulation_text(result: SimulationResult, title: str, trace: Trace | None, l
     )
     lines = [*wrap(say(head, lang), COLUMNS), *wrap(_verdict(result, lang), COLUMNS), ""]
     lines += _latency_rows(result, lang)
-    lines += [*_class_rows(result, lang), "", *_tier_rows(result, lang), ""]
-    lines += _totals(result, lang)
-    lines += _lost(result, lang)
+    for line in _class_rows(result, lang):
+        lines += wrap(line, COLUMNS)
+    lines += ["", *_tier_rows(result, lang), ""]
     label = Text.of("simulate_label", evidence=result.evidence, warm=count(result.warm_up_requests))
-    lines.append(say(label, lang))
+    for line in (*_totals(result, lang), *_lost(result, lang), say(label, lang)):
+        lines += wrap(line, COLUMNS)
     if trace is not None and trace.rejected_count:
         lines += _rejections(trace, lang)
     return "\n".join(lines)

@@ -79,7 +79,7 @@ def make_world(
         ended=np.zeros(most + 1, dtype=np.int64),
         heap=np.zeros(_heap_size(len(requests), len(servers)), dtype=w.EVENT).view(np.recarray),
         counters=np.zeros(w.COUNTERS, dtype=np.int64),
-        clock=np.array([0.0, think_s, routing.router_s]),
+        clock=np.array([0.0, think_s, -1.0, routing.router_s]),
         gaps=np.zeros((len(groups), w.GAP_BINS), dtype=np.int64),
         devices=np.zeros(_device_count(groups), dtype=w.DEVICE_STATE).view(np.recarray),
         blocks=blocks,

@@ -10,7 +10,13 @@ from numba import njit
 
 from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
 from advisor.simulator.events import drop_first, push
-from advisor.simulator.queues import drop_head, plan_seconds, steps_until, stop_if_drained
+from advisor.simulator.queues import (
+    drop_head,
+    note_planned,
+    plan_seconds,
+    steps_until,
+    stop_if_drained,
+)
 from advisor.simulator.router import answered, arrive, hand_over, lost
 from advisor.simulator.scheduler import plan
 from advisor.simulator.slots import begin_answer, end_answer, move_on, take_new
@@ -318,12 +324,14 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
         count += 1
     for k in range(count):
         server.wasted_tokens += w.requests[held[k]].done
+        w.requests[held[k]].done = 0
     server.up, server.accepting, server.doing, server.alone = 0, 0, IDLE, 0
     server.running, server.prefilling, server.outstanding, server.prefill_tokens = 0, 0, 0, 0
     server.stalled, server.batch, server.steps, server.grown = 0, 0, 0, 0
     server.context, server.growth, server.next_end = 0.0, 0.0, READING
     w.phases[s, :] = 0
     server.stopped_s = time_s
+    note_planned(w, len(w.servers), time_s)
     server.version += 1
     _forget(w, s)
     for k in range(count):
@@ -352,3 +360,11 @@ def start_server(w: World, s: int, time_s: float) -> None:
     server.up, server.accepting, server.doing, server.started_s = 1, 1, IDLE, time_s
     server.version += 1
     _forget(w, s)
+
+
+@njit(cache=True)
+def drain_server(w: World, s: int, time_s: float) -> None:
+    """Let a server take nothing new; it stops when it is empty."""
+    server = w.servers[s]
+    server.accepting = 0
+    stop_if_drained(server, time_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from advisor.traffic.trace import Trace, TraceOptions
 from advisor.traffic.traces import read_trace
 
 DEFAULT_REQUESTS = 10_000
+_Record = TypeVar("_Record", bound=msgspec.Struct)
 _STREAM = 3
 
 
@@ -74,6 +75,9 @@ def from_scenario(path: Path, asked: Asked) -> Question:
 def _sized(workload: Workload, asked: Asked) -> Workload:
     if asked.requests is None:
         return workload
+    if asked.requests < 1:
+        msg = f"--requests must be 1 or more, got {asked.requests}"
+        raise UsageError(msg)
     return msgspec.structs.replace(workload, requests=asked.requests, duration_s=None)
 
 
@@ -112,7 +116,9 @@ def from_options(
     UsageError
         If neither a trace nor a preset with a rate is given.
     """
-    fleet = Fleet(tier=(ReplicaTier(name="server", **tier),), route=Route(first="server"))
+    given = {k: v for k, v in tier.items() if v is not None}
+    only = _checked({"kind": "replicas", "name": "server", **given}, ReplicaTier)
+    fleet = Fleet(tier=(only,), route=Route(first="server"))
     title = f"{tier['model']} on {tier['hw']}"
     if asked.trace is not None:
         requests, trace = _traced((), asked)
@@ -123,5 +129,14 @@ def from_options(
         raise UsageError(msg)
     one = TrafficClass(name=preset, preset=preset, slo=slo)
     count = DEFAULT_REQUESTS if asked.requests is None else asked.requests
-    workload = Workload(requests_per_s=rps, requests=count, classes=(one,))
+    fields = {"requests_per_s": rps, "requests": count, "class": [one]}
+    workload = _checked(fields, Workload)
     return Question(title, fleet, generate(workload, asked.seed), {preset: slo} if slo else {})
+
+
+def _checked(fields: dict[str, Any], kind: type[_Record]) -> _Record:
+    """Build a record from options, checked as if it had been read from a file."""
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(str(error)) from error

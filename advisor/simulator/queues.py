@@ -8,7 +8,17 @@ from typing import Any
 from numba import njit
 
 from advisor.simulator.events import push
-from advisor.simulator.world import IDLE, LEAP, NONE, PLAN, STEPS_END, WAITING, World
+from advisor.simulator.world import (
+    IDLE,
+    LEAP,
+    NONE,
+    PLAN,
+    PLANNED,
+    PLANNED_S,
+    STEPS_END,
+    WAITING,
+    World,
+)
 
 
 @njit(cache=True)
@@ -92,6 +102,15 @@ def steps_until(server: Any, time_s: float) -> int:
 
 
 @njit(cache=True)
+def note_planned(w: World, s: int, time_s: float) -> None:
+    """Keep in mind up to which server the steps of this time have been planned."""
+    if w.clock[PLANNED_S] == time_s:
+        w.counters[PLANNED] = max(w.counters[PLANNED], s)
+    else:
+        w.clock[PLANNED_S], w.counters[PLANNED] = time_s, s
+
+
+@njit(cache=True)
 def wake(w: World, s: int, time_s: float, first: bool) -> None:
     """See to it that the server plans anew: at once if idle, else after the step it is in.
 
@@ -106,6 +125,9 @@ def wake(w: World, s: int, time_s: float, first: bool) -> None:
         if behind or server.running >= server.max_sequences or server.static_batch > 0:
             return
         steps = steps_until(server, time_s)
+        ends_now = server.start_s + plan_seconds(server, steps) <= time_s
+        if ends_now and w.clock[PLANNED_S] == time_s and s <= w.counters[PLANNED]:
+            steps += 1  # the step after it has been planned
         if steps < server.steps:
             server.steps = steps
             server.end_s = server.start_s + plan_seconds(server, steps)

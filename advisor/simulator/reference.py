@@ -83,7 +83,7 @@ class Tier:
         ]
 
     def load(self, server: Scheduler) -> float:
-        """What least-loaded means: requests, or seconds."""
+        """Return what a server still has to do: requests, or seconds."""
         group = self.group
         assert isinstance(group, Replicas)
         if group.balance != "shortest-finish":
@@ -214,8 +214,9 @@ class _Fleet:
                 self.owner[block] = server
             server.join(job)
             return True
+        waited_s = self.now() - job.arrival_s
         some_up = any(s.accepting for s in tier.servers if s.role == tier.reads)
-        if some_up or refusal >= 0 or self.now() - job.arrival_s > self.routing.hold_s:
+        if some_up or refusal >= 0 or waited_s > self.routing.hold_s + 1e-6:
             return False
         self.after(1.0, ARRIVAL, job.number, partial(self.send, job, tier.number))
         return True
@@ -310,7 +311,7 @@ class _Fleet:
             server.join(job)
 
     def answered(self, job: Job) -> None:
-        """An answer is complete: the client's, or to be checked first."""
+        """Take a complete answer: the client's, or to be checked first."""
         tier = self.tiers[job.tier]
         if isinstance(tier.group, Api):
             tier.refill(self.now())

@@ -120,7 +120,7 @@ class Scheduler:
         return len(self._decoding()) * (1 + self.spec.draft_tokens)
 
     def _left_of(self, budget: int) -> int:
-        """What begun prompts leave of a budget."""
+        """Return what begun prompts leave of a budget."""
         return max(budget, 0) - min(sum(j.unread for j in self.running), max(budget, 0))
 
     def _start_batch(self) -> bool:
@@ -200,7 +200,7 @@ class Scheduler:
         return have + min(job.target - have, budget)
 
     def _take_all(self, job: Job) -> None:
-        """A request longer than the cache holds all of it, and runs alone."""
+        """Let a request longer than the cache hold all of it: it runs alone."""
         rest = self.cache.free
         self.cache.take(rest)
         job.held.own += rest

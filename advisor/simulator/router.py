@@ -42,6 +42,7 @@ from advisor.simulator.world import (
 )
 
 MAX_HOPS = 16
+HOLD_ROUNDING_S = 1e-6
 SECONDS_PER_MINUTE = 60.0
 
 
@@ -137,7 +138,7 @@ def _hold_back(w: World, t: int, i: int, role: int, time_s: float) -> bool:
     for s in range(tier.first_server, tier.first_server + tier.servers):
         if w.servers[s].accepting and w.servers[s].role == role:
             return False
-    if tier.refusal_tier != NONE or time_s - request.arrival_s > tier.hold_s:
+    if tier.refusal_tier != NONE or time_s - request.arrival_s > tier.hold_s + HOLD_ROUNDING_S:
         return False
     request.tier = t
     push(w.heap, w.counters, time_s + 1.0, ARRIVAL, i, AGAIN)
@@ -309,8 +310,8 @@ def arrive(w: World, i: int, time_s: float, why: int) -> None:
     else:
         request.arrival_s, request.sent = time_s, 1
         request.due_s += time_s
-        if w.clock[2] > 0.0:
-            push(w.heap, w.counters, time_s + w.clock[2], ARRIVAL, i, ROUTED)
+        if w.clock[3] > 0.0:
+            push(w.heap, w.counters, time_s + w.clock[3], ARRIVAL, i, ROUTED)
         else:
             send(w, i, request.first_tier, time_s)
 
@@ -333,7 +334,7 @@ def answered(w: World, i: int, time_s: float) -> None:
         return
     checked_s = request.last_s + tier.verify_s
     if request.escalates == REJECTED:
-        request.tries, request.hops, request.attempts = 0, 0, 0
+        request.tries, request.hops, request.attempts, request.done = 0, 0, 0, 0
         request.escalates = GONE_ON
         push(w.heap, w.counters, checked_s, ARRIVAL, i, PASSED_ON)
         return

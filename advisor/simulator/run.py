@@ -226,21 +226,25 @@ def _kept(table: RequestTable, options: RunOptions) -> Flags:
 
 
 def _unstable(table: RequestTable) -> bool | None:
-    """Tell whether the backlog kept growing while requests came.
+    """Tell whether the backlog kept growing while requests came; None: too short to tell.
 
-    Compares the requests in the system at the middle and at the end of the arrivals: in a
-    stable system both are draws of one distribution, so growth beyond 2 % of what came between
-    and four standard deviations of a Poisson count means that more comes than is served.
+    Requests in the system at the middle and at the end of the arrivals are, in a stable system,
+    two draws of one distribution: growth beyond 2 % of what came between and four standard
+    deviations of a Poisson count means that more comes than is served. A run too short for that
+    (less than four times an answer's time) is unstable if half its requests waited longer than
+    their answer took and working off the backlog took longer than it took to come.
     """
-    arrival = table.arrival_s[np.isfinite(table.arrival_s)]
+    arrival = np.sort(table.arrival_s[np.isfinite(table.arrival_s)])
     ends = np.sort(np.where(np.isfinite(table.last_token_s), table.last_token_s, np.inf))
-    if len(arrival) < 200:
+    ended = np.isfinite(table.last_token_s)
+    if len(arrival) < 200 or not ended.any():
         return None
-    arrival = np.sort(arrival)
-    end, middle = arrival[-1], arrival[0] + (arrival[-1] - arrival[0]) / 2.0
-    served = (table.last_token_s - table.scheduled_s)[np.isfinite(table.last_token_s)]
-    if not len(served) or end - arrival[0] < 4.0 * float(np.median(served)):
-        return None
+    end, span = arrival[-1], arrival[-1] - arrival[0]
+    served = float(np.median((table.last_token_s - table.scheduled_s)[ended]))
+    if span < 4.0 * served:
+        waited = float(np.median((table.scheduled_s - table.arrival_s)[ended]))
+        return True if waited > served and np.nanmax(table.last_token_s) - end > span else None
+    middle = arrival[0] + span / 2.0
 
     def inside(at: float) -> int:
         came, left = np.searchsorted(arrival, at, "right"), np.searchsorted(ends, at, "right")

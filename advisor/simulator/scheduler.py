@@ -15,7 +15,13 @@ from numba import njit
 
 from advisor.simulator.cache import free_blocks, hits, reserve
 from advisor.simulator.events import push
-from advisor.simulator.queues import drop_head, plan_seconds, steps_until, stop_if_drained
+from advisor.simulator.queues import (
+    drop_head,
+    note_planned,
+    plan_seconds,
+    steps_until,
+    stop_if_drained,
+)
 from advisor.simulator.router import late
 from advisor.simulator.slots import (
     begin_answer,
@@ -132,6 +138,7 @@ def _start(w: World, s: int, i: int, found: int, time_s: float) -> None:
 def plan(w: World, s: int, time_s: float) -> None:
     """Plan what a server does next."""
     server = w.servers[s]
+    note_planned(w, s, time_s)
     server.doing = IDLE
     server.start_s = time_s
     if server.static_batch > 0:

@@ -214,7 +214,8 @@ DEVICE_STATE = np.dtype([("free_s", f8), ("heat_s", f8)], align=True)
 
 # Counters of the loop.
 HEAP_SIZE, NEXT_ARRIVAL, LEFT, NEXT_POOL, EVENTS, BACKWARDS, CLIENTS = 0, 1, 2, 3, 4, 5, 6
-COUNTERS = 8
+PLANNED, COUNTERS = 7, 8
+NOW_S, THINK_S, PLANNED_S = 0, 1, 2
 
 GAP_SHORTEST_S = 1e-6
 GAPS_PER_E = 400.0
@@ -245,7 +246,8 @@ class World(NamedTuple):
     ended: NDArray[np.int64]  # requests whose answers end with a step
     heap: Any
     counters: NDArray[np.int64]
-    clock: NDArray[np.float64]  # now; think time of closed-loop clients; time the router takes
+    # now; think time of closed-loop clients; when steps were planned; time the router takes
+    clock: NDArray[np.float64]
     gaps: NDArray[np.int64]
     devices: Any
     blocks: NDArray[np.int64]
