@@ -199,7 +199,10 @@ def question_of(
         )
     classes = facts.demand.classes
     pools = pools_of(candidates.kept, classes, facts.site, factors or {})
-    pools = [p for p, kept in zip(pools, worth_keeping(pools, _scarce(s)), strict=True) if kept]
+    floors = np.array([s.floor_of(c.name) or 0.0 for c in classes])
+    rate = np.asarray(facts.demand.per_s @ facts.demand.hours / facts.demand.hours.sum())
+    keep = worth_keeping(pools, _scarce(s), floors, rate)
+    pools = [p for p, kept in zip(pools, keep, strict=True) if kept]
     singles = [pool_option(i, p) for i, p in enumerate(pools)]
     singles += [*facts.remote.options, *facts.local.options]
     options = singles + pair_options(s, classes, facts.asked, singles, pools)
@@ -220,7 +223,8 @@ def _scarce(scenario: Scenario) -> frozenset[str]:
     named = {device_id_of(name) for name in limits.chips}
     on_site = any(c.privacy == "on-premises" for c in scenario.workload.classes)
     if on_site or limits.power_w is not None or limits.kgco2e_per_month is not None:
-        named |= {r.device for f in prices.price_files() for r in (*f.rental, *f.purchase)}
+        for file in prices.price_files():
+            named |= {r.device for r in file.rental} | {p.device for p in file.purchase}
     return frozenset(named)
 
 

@@ -12,7 +12,7 @@ from advisor.optimizer.kinds import Solved
 from advisor.optimizer.prices import shadow_prices
 from advisor.optimizer.problem import MixProblem
 from advisor.optimizer.result import BindingLimit
-from advisor.optimizer.search import COARSE_GAP, compact, in_levels, quick
+from advisor.optimizer.search import COARSE_GAP, best_plan, compact, in_levels
 
 NEAR = 0.5
 """A cap of which the plan leaves more than half can't be what holds it back."""
@@ -35,7 +35,7 @@ def _rows(question: Question, winner: Solved) -> list[BindingLimit]:
     shadows = shadow_prices(compact(in_levels(problem))) or {}
     found = []
     for limit in near:
-        saved = _saved(problem, problem.without(limit.name))
+        saved = _saved(question, winner, problem.without(limit.name))
         if saved is not None:
             found.append(
                 BindingLimit(
@@ -66,7 +66,7 @@ def _floors(question: Question, winner: Solved) -> list[BindingLimit]:
             continue
         allowed = question.problem.allowed.copy()
         allowed[:, c] = every[:, c]
-        saved = _saved(question.problem, replace(question.problem, allowed=allowed))
+        saved = _saved(question, winner, replace(question.problem, allowed=allowed))
         if saved is not None:
             label = f"floor:{name}"
             used = value.value
@@ -74,10 +74,10 @@ def _floors(question: Question, winner: Solved) -> list[BindingLimit]:
     return found
 
 
-def _saved(problem: MixProblem, freer: MixProblem) -> float | None:
-    """Money a freer problem saves, None if none; both are solved alike."""
-    held, free = quick(problem).usd_per_month, quick(freer).usd_per_month
-    if held is None or free is None:
+def _saved(question: Question, winner: Solved, freer: MixProblem) -> float | None:
+    """Money a freer problem saves over the recommended plan, None if none."""
+    free = best_plan(replace(question, problem=freer)).usd_per_month
+    if free is None:
         return None
-    saved = held - free
-    return saved if saved > 2.0 * COARSE_GAP * held else None
+    saved = winner.usd_per_month - free
+    return saved if saved > 2.0 * COARSE_GAP * winner.usd_per_month else None

@@ -19,9 +19,9 @@ from advisor.optimizer.result import (
 from advisor.optimizer.singles import Singles
 from advisor.schema.scenario import Scenario
 
-POINTS = 81
-SPAN = 100.0
-"""The curve reaches from a hundredth to a hundred times the stated volume."""
+POINTS = 121
+SPAN = 1000.0
+"""The curve reaches from a thousandth to a thousand times the stated volume."""
 BISECTIONS = 30
 KINDS: tuple[PlanKind, ...] = tuple(k for k in PLAN_KINDS if k != "mix")
 

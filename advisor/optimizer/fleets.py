@@ -22,7 +22,7 @@ from advisor.optimizer.tokens import token_factors
 from advisor.schema.fleet import ApiTier, DeviceTier, Fleet, JointScores, ReplicaTier, Route, Tier
 from advisor.schema.workload import TrafficClass, Workload
 
-LEAST_REQUESTS, MOST_REQUESTS = 2_000, 12_000
+LEAST_REQUESTS, MOST_REQUESTS = 2_000, 6_000
 LONGEST_S = 3600.0
 
 
@@ -223,14 +223,10 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
     return Part(fleet, _traffic(question, classes), parents, tiers.pools, tiers.usd_per_hour)
 
 
-def _in_tokens_of(
-    question: Question, source: TrafficClass, c: int, model: str
-) -> TrafficClass:
+def _in_tokens_of(question: Question, source: TrafficClass, c: int, model: str) -> TrafficClass:
     """Return a class with its lengths in a model's own tokens; preset lengths stay."""
     scenario = question.facts.scenario
-    factor = float(
-        token_factors(model, scenario.use.tokens_of, scenario.workload.classes)[c]
-    )
+    factor = float(token_factors(model, scenario.use.tokens_of, scenario.workload.classes)[c])
     if factor == 1.0 or source.isl_tokens is None or source.osl_tokens is None:
         return source
     return msgspec.structs.replace(

@@ -19,6 +19,9 @@ from advisor.schema.fact import Evidence
 from advisor.schema.scenario import Scenario
 
 UNKNOWN_SCORE = -1.0
+SAME_SCORE = 1e-9
+SHORT_LIST = 6
+"""Pools of a group kept for each class of requests, by cost of a request."""
 TERM_MARKS = {"rented": "", "owned": ", own", "bought": ", buy"}
 APART = 0.8
 """Classes share replicas unless the tightest limit costs the others more than this share."""
@@ -117,9 +120,24 @@ class Option:
     quality_source: str = ""
 
 
-def worth_keeping(pools: Sequence[Pool], scarce: frozenset[str]) -> Bools:
-    """``(P,)`` pools that no other pool of the same size class and terms beats in everything."""
+def worth_keeping(
+    pools: Sequence[Pool], scarce: frozenset[str], floors: Floats, rate: Floats
+) -> Bools:
+    """``(P,)`` pools worth the solver's time.
+
+    No other pool of the same size class and terms beats them in everything, and they are among
+    the cheapest of their group for some class or for all.
+
+    Parameters
+    ----------
+    scarce
+        Devices that form groups of their own.
+    floors, rate
+        ``(C,)`` least scores, and mean requests per second.
+    """
     keep = np.ones(len(pools), dtype=bool)
+    if not pools:
+        return keep
     price = np.array([p.usd_per_replica_hour for p in pools])
     unit = np.array([p.seconds() * p.usd_per_replica_hour for p in pools])
     serves = np.array([p.per_s > 0 for p in pools])
@@ -144,7 +162,22 @@ def worth_keeping(pools: Sequence[Pool], scarce: frozenset[str]) -> Bools:
             if no_worse and (i < j or price[i] < price[j] or (unit[i] < unit[j]).any()):
                 keep[j] = False
                 break
-    return keep
+    good = np.where(score >= floors - SAME_SCORE, unit, np.inf)
+    together = np.maximum(good @ rate, price)
+    weak = np.where((score < floors - SAME_SCORE).all(axis=1), unit.min(axis=1), np.inf)
+    columns = np.stack([*good.T, together, weak], axis=1)
+    return keep & _short_list(group, columns, keep)
+
+
+def _short_list(group: Sequence[object], costs: Floats, keep: Bools) -> Bools:
+    """``(P,)`` the few cheapest of each group by any column of costs."""
+    listed = np.zeros(len(group), dtype=bool)
+    for name in dict.fromkeys(group):
+        mine = np.array([i for i, g in enumerate(group) if g == name and keep[i]], dtype=int)
+        for cost in costs.T:
+            ranked = mine[np.argsort(cost[mine], kind="stable")]
+            listed[[i for i in ranked if np.isfinite(cost[i])][:SHORT_LIST]] = True
+    return listed
 
 
 def kind_of(options: Sequence[Option]) -> PlanKind:
@@ -205,14 +238,16 @@ def pools_of(
             own = np.where(may, candidate.capacity.per_s, 0.0)
             if not (own > 0).any():
                 continue
-            for suffix, full in _splits(candidate, own):
+            for suffix, full in _splits(candidate, own, classes):
                 name = f"{candidate.name}{suffix}{TERM_MARKS[offer.terms]}"
                 rate = full * factors.get(name, 1.0)
                 found.append(Pool(name, candidate, offer, rate, power, site))
     return found
 
 
-def _splits(candidate: Candidate, own: Floats) -> list[tuple[str, Floats]]:
+def _splits(
+    candidate: Candidate, own: Floats, classes: Sequence[ClassDemand]
+) -> list[tuple[str, Floats]]:
     """Share replicas among classes at the tightest load; or keep classes apart as well."""
     capacity = candidate.capacity
     served = own > 0
@@ -220,10 +255,10 @@ def _splits(candidate: Candidate, own: Floats) -> list[tuple[str, Floats]]:
     shared = np.where(served, capacity.held_to(tightest), 0.0)
     found = [("", shared)]
     if served.sum() > 1 and (shared[served] < APART * own[served]).any():
-        for c in np.nonzero(served)[0]:
+        for c in (int(i) for i in np.nonzero(served)[0]):
             alone = np.zeros_like(own)
             alone[c] = own[c]
-            found.append((f" #{c + 1}", alone))
+            found.append((f" [{classes[c].name}]", alone))
     return found
 
 

@@ -76,7 +76,8 @@ def _distinct(options: Sequence[Option], most: int) -> list[Option]:
 
 
 def _better(large: Option, small: Option) -> bool:
-    return bool(np.all(large.quality >= small.quality + LEAST_GAP))
+    apart = not set(large.model_ids) & set(small.model_ids)
+    return apart and bool(np.all(large.quality >= small.quality + LEAST_GAP))
 
 
 def joint_of(small: Option, large: Option, c: int, metric: str) -> PairQuality:

@@ -32,6 +32,9 @@ from advisor.optimizer.verify import Simulate, verified
 from advisor.schema.scenario import Scenario
 from advisor.schema.text import Text
 
+SHOWN = 2
+"""Options named in the verdict; the others are counted."""
+
 
 def recommend(
     scenario: Scenario,
@@ -143,9 +146,10 @@ def _verdict(winner: Solved, others: Sequence[Solved], doubt: Uncertainty | None
 
 
 def _names(one: Solved) -> str:
-    """Options of a plan, the one that serves most first."""
+    """Return the options of a plan that serve most, and how many there are beside."""
     options = sorted(one.plan.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
-    return " + ".join(o.name for o in options)
+    rest = f" + {len(options) - SHOWN}" if len(options) > SHOWN else ""
+    return " + ".join(o.name for o in options[:SHOWN]) + rest
 
 
 def _searched(facts: Facts, question: Question) -> Searched:

@@ -226,9 +226,7 @@ def on_device_option(
     layout = Layout()
     sequences = sequences_of(setup, layout, asked, 1)
     model, profile = step_model(setup, layout), profile_of(setup)
-    factors = token_factors(
-        setup.model.id, scenario.use.tokens_of, scenario.workload.classes
-    )
+    factors = token_factors(setup.model.id, scenario.use.tokens_of, scenario.workload.classes)
     ttft, tpot, e2e = unloaded(model, profile, in_tokens_of(asked, factors))
     facts = _scores(scenario, classes, book, setup.model.id)
     values = np.array([np.nan if f is None else f.value for f in facts])

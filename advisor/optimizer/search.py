@@ -16,9 +16,10 @@ from advisor.optimizer.problem import Bools, MixProblem, merge_periods, restrict
 from advisor.optimizer.singles import Singles
 
 LEVELS = 5
-COARSE_GAP = 1e-3
-FINE_GAP = 1e-5
-TIME_LIMIT_S = 5.0
+COARSE_GAP = 2e-3
+FINE_GAP = 1e-4
+COARSE_LIMIT_S = 0.8
+TIME_LIMIT_S = 3.0
 
 
 def options_on(question: Question, pools: Bools) -> Bools:
@@ -101,7 +102,7 @@ def solve_exactly(problem: MixProblem) -> MixSolution:
 def quick(problem: MixProblem) -> MixSolution:
     """Solve with joined hours: the choice of pools, and a cost that is a little high."""
     levelled = compact(in_levels(problem))
-    found = solve(levelled, gap=COARSE_GAP, time_limit_s=TIME_LIMIT_S)
+    found = solve(levelled, gap=COARSE_GAP, time_limit_s=COARSE_LIMIT_S)
     return _expanded(in_levels(problem), levelled, found)
 
 

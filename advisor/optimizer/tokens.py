@@ -29,9 +29,7 @@ def tokens_per_character(model: str, language: str) -> float | None:
         return None
 
 
-def token_factors(
-    model: str, reference: str | None, classes: Sequence[TrafficClass]
-) -> Floats:
+def token_factors(model: str, reference: str | None, classes: Sequence[TrafficClass]) -> Floats:
     """``(C,)`` tokens of a model over those of the reference for the same text; 1 if unknown."""
     if reference is None:
         return np.ones(len(classes))

@@ -28,7 +28,7 @@ HEAD = 10
 
 def recommend_text(rec: Recommendation, lang: str = "en") -> str:
     """Render a recommendation: verdict, plan, bill, limits, others, doubt, data."""
-    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:4], ""]
+    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:5], ""]
     blocks = _plan_blocks(rec, lang) if rec.plan else _impossible_blocks(rec, lang)
     data = _block("rec_data", [_data(rec, lang)], lang)
     room = LINES - len(lines) - len(data)
@@ -128,13 +128,22 @@ def deployment_words(d: Deployment, rec: Recommendation, lang: str) -> str:
     )
 
 
+def share_words(percent: float) -> str:
+    """Return a share in whole per cent; small ones are not nothing.
+
+    >>> share_words(0.3), share_words(41.7)
+    ('<1', '42')
+    """
+    return "<1" if 0 < percent < 1 else f"{percent:.0f}"
+
+
 def _plan_rows(plan: Plan, rec: Recommendation, lang: str) -> list[str]:
     rows = [deployment_words(d, rec, lang) for d in plan.deployments]
     month = sum(c.requests_per_month for c in plan.classes)
     for option in plan.options:
         if option.kind != "replicas":
             share = 100 * sum(s.requests_per_month for s in option.served) / month
-            text = Text.of("rec_option_api", share=f"{share:.0f}", what=option.name)
+            text = Text.of("rec_option_api", share=share_words(share), what=option.name)
             rows.append(say(text, lang))
     return rows
 

@@ -43,6 +43,15 @@ def verdict_sentence(rec: Recommendation, lang: str) -> str:
     return say(verdict_text(rec, lang), lang)
 
 
+SHAPES = {"money": r"[$¥€]\d[\d.,]*[kMG]?(?:e-?\d+)?", "times": r"[\d.]+"}
+"""What a part of the sentence may look like; any text where left out."""
+
+
+def _group(match: re.Match[str]) -> str:
+    name = match.group(1)
+    return f"(?P<{name}>{SHAPES.get(name, '.+?')})"
+
+
 def parse_verdict(sentence: str, lang: str) -> dict[str, str]:
     """Read a verdict sentence back into its parts; empty if it is none.
 
@@ -50,7 +59,7 @@ def parse_verdict(sentence: str, lang: str) -> dict[str, str]:
     """
     for key in ("verdict_runner", "verdict_alone", "verdict_none", "verdict_nothing"):
         pattern = re.escape(words(lang)[key])
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", pattern)
+        pattern = re.sub(r"\\\{(\w+)\\\}", _group, pattern)
         match = re.fullmatch(pattern, sentence)
         if match:
             return {"key": key, **match.groupdict()}
