@@ -12,6 +12,8 @@ from advisor.schema.text import Text
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from advisor.optimizer.result import Plan, Recommendation
+
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#7f7f7f",
     "#E69F00",
@@ -106,6 +108,14 @@ def plan_name(plan: str, style: Style) -> str:
     return style.say(f"kind_{plan}")
 
 
+def plans_of(r: Recommendation) -> list[tuple[str, Plan]]:
+    """Return the recommended plan first, then the best of every other kind that has one."""
+    found = [] if r.plan is None else [(str(r.plan.kind), r.plan)]
+    kinds = {kind for kind, _ in found}
+    others = [(str(a.kind), a.plan) for a in r.alternatives if a.plan and a.kind not in kinds]
+    return [*found, *others]
+
+
 def latency_name(latency: str, style: Style) -> str:
     """Return what ``ttft``, ``tpot`` or ``e2e`` is called."""
     return style.say(f"latency_{latency}")
@@ -135,7 +145,7 @@ def new_figure(x: str, y: str, height: int = 380, **layout: Any) -> Figure:
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 24, "b": 10},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.22, "x": 0},
+        legend={"orientation": "h", "yanchor": "top", "y": -62 / (height - 110), "x": 0},
         xaxis={"title": {"text": x}, "automargin": True},
         yaxis={"title": {"text": y}, "automargin": True},
         **layout,

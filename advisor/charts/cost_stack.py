@@ -17,6 +17,7 @@ from advisor.charts.chart import (
     month_axis,
     new_figure,
     plan_name,
+    plans_of,
 )
 from advisor.optimizer.result import LineKind, Plan, Recommendation
 from advisor.schema.text import Text
@@ -64,7 +65,7 @@ def cost_stack(r: Recommendation, style: Style, money: Money) -> Chart:
     """Draw one stacked bar a plan, cheapest on top."""
     import plotly.graph_objects as go
 
-    found = [(a.kind, a.plan) for a in r.alternatives if a.plan is not None]
+    found = plans_of(r)
     found.sort(key=lambda item: item[1].usd_per_month.value)
     names = [plan_name(kind, style) for kind, _ in found]
     sums = [_sums(plan) for _, plan in found]
@@ -72,7 +73,7 @@ def cost_stack(r: Recommendation, style: Style, money: Money) -> Chart:
     figure = new_figure(axis, "", height=170 + 46 * len(found), barmode="stack")
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(exponentformat="SI")
-    figure.update_layout(legend={"y": -0.35, "traceorder": "normal"})
+    figure.update_layout(legend={"traceorder": "normal"})
     used = [kind for kind in LINES if any(s.get(kind) for s in sums)]
     for kind in used:
         key, colour, pattern = LINES[kind]

@@ -32,7 +32,7 @@ def memory_bar(r: EstimateResult, style: Style) -> Chart:
     parts = _parts(r)
     figure = new_figure(style.say("axis_gib"), "", height=210, barmode="stack")
     figure.update_yaxes(showticklabels=False)
-    figure.update_layout(legend={"y": -0.6, "traceorder": "normal"})
+    figure.update_layout(legend={"traceorder": "normal"})
     for key, size, colour in parts:
         name = style.say(key)
         figure.add_trace(

@@ -20,8 +20,9 @@ def operators(r: EstimateResult, style: Style) -> Chart:
         key=lambda n: -max(p.get(n, 0.0) / sum(p.values()) for _, p, _ in steps),
     )
     shown = names[:MOST]
-    figure = new_figure(style.say("axis_share_of_step"), "", barmode="group")
-    figure.update_layout(height=120 + 34 * len(shown))
+    figure = new_figure(
+        style.say("axis_share_of_step"), "", height=120 + 34 * len(shown), barmode="group"
+    )
     figure.update_yaxes(autorange="reversed")
     for key, parts, colour in steps:
         total = sum(parts.values())

@@ -13,8 +13,9 @@ from advisor.charts.chart import (
     month_axis,
     new_figure,
     plan_name,
+    plans_of,
 )
-from advisor.optimizer.result import Alternative, Plan, Recommendation
+from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
 from advisor.schema.text import Text
 
@@ -31,12 +32,9 @@ def _bars(e: Estimate, scale: float) -> dict[str, Any]:
     }
 
 
-def _found(r: Recommendation) -> list[tuple[Alternative, Plan, Estimate]]:
-    return [
-        (a, a.plan, a.plan.quality.value)
-        for a in r.alternatives
-        if a.plan is not None and a.plan.quality.value is not None
-    ]
+def _found(r: Recommendation) -> list[tuple[str, Plan, Estimate]]:
+    known = [(kind, plan, plan.quality.value) for kind, plan in plans_of(r)]
+    return [(kind, plan, score) for kind, plan, score in known if score is not None]
 
 
 def frontier(steps: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -95,8 +93,8 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
             text=[named.get(step, "") for step in steps],
         )
     )
-    for a, plan, quality in plans:
-        colour, symbol, _ = PLAN_LOOKS[a.kind]
+    for kind, plan, quality in plans:
+        colour, symbol, _ = PLAN_LOOKS[kind]
         cost = plan.usd_per_month
         best = (quality.value, cost.value) in steps
         figure.add_trace(
@@ -106,7 +104,7 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
                 error_x=_bars(cost, money.per_usd),
                 error_y=_bars(quality, PERCENT),
                 mode="markers",
-                name=plan_name(a.kind, style),
+                name=plan_name(kind, style),
                 opacity=1.0 if best else 0.55,
                 marker={"color": colour, "symbol": symbol, "size": 13},
                 text=[f"{plan.quality.metric} · {plan.quality.source}"],
@@ -125,8 +123,8 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
         style.say("axis_quality"),
     )
     rows = [
-        (plan_name(a.kind, style), money.of(p.usd_per_month.value), q.value * PERCENT)
-        for a, p, q in plans
+        (plan_name(kind, style), money.of(p.usd_per_month.value), q.value * PERCENT)
+        for kind, p, q in plans
     ]
     rows += [(s.plan, money.of(s.usd_per_month), s.measure * PERCENT) for s in front]
     return Chart(figure, _alt(r, steps, style, money), columns, tuple(rows))

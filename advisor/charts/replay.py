@@ -152,6 +152,7 @@ def queue_timeline(t: Timeline, style: Style) -> Chart:
             "overlaying": "y",
             "side": "right",
             "range": [0, 105],
+            "tickvals": [0, 25, 50, 75, 100],
             "showgrid": False,
             "automargin": True,
         }

@@ -46,7 +46,6 @@ def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Char
     axis = month_axis(style, money)
     figure = new_figure(axis, "", height=150 + 36 * len(bars), barmode="overlay")
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(legend={"y": -0.35})
     for key, colour, ends in (
         ("chart_low_end", BLUE, [money.of(b.low_usd_per_month) for b in bars]),
         ("chart_high_end", ORANGE, [money.of(b.high_usd_per_month) for b in bars]),
@@ -60,6 +59,7 @@ def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Char
                 name=style.say(key),
                 marker={"color": colour},
                 text=[style.number(end) for end in ends],
+                textangle=0,
             )
         )
     figure.add_vline(x=base, line={"width": 1, "color": BLACK})

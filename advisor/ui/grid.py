@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import streamlit as st
 
 from advisor.charts.heat import Grid
 from advisor.optimizer.result import PlanKind
 from advisor.schema.scenario import Scenario
 from advisor.ui import question
+from advisor.ui.asked import Asked
 from advisor.ui.fields import BY_KEY
 from advisor.ui.view import View
 from advisor.ui.work import recommended
@@ -40,7 +43,10 @@ def ask(view: View) -> Grid | None:
     y_key = right.selectbox(view.say("ui_second_input"), others, format_func=names.__getitem__)
     if not st.toggle(view.say("ui_work_out"), key="grid"):
         return None
-    return _grid(view, x_key, y_key, names)
+    bar = st.progress(0.0, view.say("ui_working"))
+    found = work_out(view.asked, x_key, y_key, names, bar.progress)
+    bar.empty()
+    return found
 
 
 def _cell(scenario: Scenario) -> tuple[float, PlanKind] | tuple[None, None]:
@@ -48,20 +54,24 @@ def _cell(scenario: Scenario) -> tuple[float, PlanKind] | tuple[None, None]:
     return (plan.usd_per_month.value, plan.kind) if plan else (None, None)
 
 
-def _grid(view: View, x_key: str, y_key: str, names: dict[str, str]) -> Grid:
-    base = view.asked.by_key
+def work_out(
+    asked: Asked,
+    x_key: str,
+    y_key: str,
+    names: Mapping[str, str],
+    on_progress: Callable[[float], object] = lambda _: None,
+) -> Grid:
+    """Answer every combination of two fields round their stated values."""
+    base = asked.by_key
     xs = values_of(x_key, float(str(base[x_key])))
     ys = values_of(y_key, float(str(base[y_key])))
-    bar = st.progress(0.0, view.say("ui_working"))
     costs: list[tuple[float | None, ...]] = []
     winners: list[tuple[PlanKind | None, ...]] = []
     for row, y in enumerate(ys):
         found = []
         for column, x in enumerate(xs):
-            values = {**base, x_key: x, y_key: y}
-            found.append(_cell(question.asked(view.asked.base, values)))
-            bar.progress((row * len(xs) + column + 1) / (len(xs) * len(ys)))
+            found.append(_cell(question.asked(asked.base, {**base, x_key: x, y_key: y})))
+            on_progress((row * len(xs) + column + 1) / (len(xs) * len(ys)))
         costs.append(tuple(cost for cost, _ in found))
         winners.append(tuple(kind for _, kind in found))
-    bar.empty()
     return Grid(names[x_key], names[y_key], xs, ys, tuple(costs), tuple(winners))

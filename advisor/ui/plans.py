@@ -10,11 +10,12 @@ from advisor.optimizer.result import (
     Deployment,
     LatencyCheck,
     Plan,
+    QualityCheck,
     Recommendation,
 )
 from advisor.perf.intervals import Estimate
 from advisor.report.numbers import seconds, significant
-from advisor.report.recommend_words import TERMS, limit_words
+from advisor.report.recommend_words import TERMS, limit_words, value_words
 from advisor.schema.text import Text
 from advisor.ui import state
 from advisor.ui.show import Cell, table, tile
@@ -41,6 +42,18 @@ def tightest(plan: Plan) -> LatencyCheck | None:
     """Return the latency check nearest to its limit, or beyond it; None without limits."""
     checks = [c for one in plan.classes for c in one.latency if c.limit_s]
     return max(checks, key=lambda c: c.value_s.value / (c.limit_s or 1.0), default=None)
+
+
+def nearest_floor(plan: Plan) -> QualityCheck:
+    """Return the quality check nearest to its floor, or below it; without floors the plan's."""
+    checks = [c.quality for c in plan.classes if c.quality.floor and c.quality.value]
+    if plan.quality.floor and plan.quality.value:
+        checks.append(plan.quality)
+    return min(
+        checks,
+        key=lambda c: (c.value.value if c.value else 0.0) - (c.floor or 0.0),
+        default=plan.quality,
+    )
 
 
 def _time(value_s: float) -> str:
@@ -71,7 +84,7 @@ def headline(r: Recommendation, plan: Plan, view: View) -> None:
             limit = Text.of("tile_against", limit=_time(check.limit_s or 0.0))
             tile(name, _time(check.value_s.value), view.style.say(limit), check.value_s, view)
     with columns[3]:
-        quality = plan.quality
+        quality = nearest_floor(plan)
         if quality.value is None:
             tile("tile_quality", "–", view.style.say("tile_no_score"), None, view)
         else:
@@ -109,6 +122,10 @@ def alternatives(r: Recommendation, view: View) -> None:
     st.subheader(view.say("title_alternatives"), anchor=False)
     money = money_of(r)
     rows = [_alternative_row(a, r.plan, money, view) for a in r.alternatives]
+    if r.plan is not None:
+        won = Alternative(r.plan.kind, r.plan, Text("cell_recommended"))
+        others = [a for a in r.alternatives if a.kind != r.plan.kind]
+        rows = [_alternative_row(a, r.plan, money, view) for a in (won, *others)]
     columns = [
         view.style.say("col_plan"),
         view.style.say(Text.of("axis_money_month", currency=money.code)),
@@ -180,8 +197,14 @@ def binding(r: Recommendation, view: View) -> None:
     st.subheader(view.say("title_binding"), anchor=False)
     say, money = view.style.say, money_of(r)
     rows: list[tuple[Cell, ...]] = [
-        (limit_words(b.name, view.lang), b.value, b.used, b.unit, money.of(b.saved_usd_per_month))
+        (
+            limit_words(b.name, view.lang),
+            value_words(b.value, b.unit, r),
+            value_words(b.used, b.unit, r),
+            money.of(b.saved_usd_per_month),
+        )
         for b in r.binding
     ]
-    keys = ("col_limit", "col_stated", "col_used", "col_unit", "col_saved")
-    table([say(k) for k in keys], rows, say("title_binding"))
+    saved = view.style.say(Text.of("col_saved", currency=money.code))
+    keys = ("col_limit", "col_stated", "col_used")
+    table([*(say(k) for k in keys), saved], rows, say("title_binding"))

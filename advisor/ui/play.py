@@ -32,10 +32,14 @@ MAX_MB = 20
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """A replay, the limits it was held against, and what the trace left out."""
+    """A replay, the limits it was held against, and what the trace left out.
+
+    ``parents``: class of the replay → class of the scenario; an option each of a class split.
+    """
 
     result: SimulationResult
     slo: Slo | None
+    parents: Mapping[str, str]
     trace_format: str = ""
     rejected: int = 0
     reasons: tuple[tuple[int, str], ...] = ()
@@ -110,10 +114,11 @@ def play(
     options = RunOptions(seed=seed, slos=slos, on_progress=job.progress, should_stop=job.stopping)
     result = replay(part.fleet, requests, options)
     if trace is None:
-        return Played(result, strictest(scenario))
+        return Played(result, strictest(scenario), part.parents)
     return Played(
         result,
         strictest(scenario),
+        part.parents,
         trace.format,
         trace.rejected_count,
         tuple((r.line, r.reason) for r in trace.rejected[:20]),
@@ -135,19 +140,18 @@ def timeline(result: SimulationResult) -> Timeline:
     )
 
 
-def flows(result: SimulationResult) -> list[Flow]:
+def flows(played: Played) -> list[Flow]:
     """Return requests by class → tier that answered, and what became of the others."""
-    table = result.table
-    found: list[Flow] = []
-    for c, class_name in enumerate(table.class_names):
+    table, figures = played.result.table, {t.name: t for t in played.result.tiers}
+    counts: dict[tuple[str, str], int] = {}
+    for c, name in enumerate(table.class_names):
+        parent = played.parents.get(name, name)
         mine = table.class_index == c
         for number, tier in enumerate(table.tier_names):
+            what = figures[tier].what or tier if tier in figures else tier
             here = mine & (table.tier == number)
-            for escalated, name in ((False, tier), (True, f"↑ {tier}")):
+            for escalated, shown in ((False, what), (True, f"↑ {what}")):
                 count = int((here & ((table.escalated > 0) == escalated)).sum())
-                if count:
-                    found.append(Flow(class_name, name, count))
-        lost = int((mine & (table.tier < 0)).sum())
-        if lost:
-            found.append(Flow(class_name, "✗", lost))
-    return found
+                counts[parent, shown] = counts.get((parent, shown), 0) + count
+        counts[parent, "✗"] = counts.get((parent, "✗"), 0) + int((mine & (table.tier < 0)).sum())
+    return [Flow(*ends, float(count)) for ends, count in counts.items() if count]

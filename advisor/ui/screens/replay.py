@@ -63,9 +63,7 @@ def _controls(view: View, parts: list[Part]) -> None:
             view.say("ui_part"), range(len(parts)), format_func=names.__getitem__
         )
         part = parts[chosen]
-    st.button(
-        view.say("ui_replay"), on_click=_start, args=(view, part, seed), key="run"
-    )
+    st.button(view.say("ui_replay"), on_click=_start, args=(view, part, seed), key="run")
 
 
 def _tiers(played: Played, view: View) -> None:
@@ -130,7 +128,7 @@ def _result(played: Played, view: View) -> None:
         percentile = slo.percentile if slo else 95.0
         chart(latency_cdf(waits, limits, percentile, view.style), view, "cdf", "title_cdf")
     chart(queue_timeline(timeline(r), view.style), view, "queue", "title_queue")
-    chart(sankey(flows(r), view.style), view, "sankey", "title_sankey")
+    chart(sankey(flows(played), view.style), view, "sankey", "title_sankey")
     _tiers(played, view)
 
 
