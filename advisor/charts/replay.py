@@ -107,13 +107,15 @@ def _cdf_alt(
 class Timeline:
     """State of the fleet over time, ``(n,)`` each.
 
-    ``kv_share``: of the KV blocks of all replicas, 0 to 1.
+    ``kv_share``: of the KV blocks of the fullest tier, 0 to 1; ``kv_peak`` its highest, which
+    may lie between two samples.
     """
 
     time_s: Array
     running: Array
     waiting: Array
     kv_share: Array
+    kv_peak: float = 0.0
 
 
 def queue_timeline(t: Timeline, style: Style) -> Chart:
@@ -163,7 +165,7 @@ def queue_timeline(t: Timeline, style: Style) -> Chart:
         waiting=style.number(float(t.waiting[peak])),
         minute=style.number(float(minutes[peak])),
         running=style.number(float(np.max(t.running))),
-        kv=f"{float(np.max(t.kv_share)):.0%}",
+        kv=f"{max(float(np.max(t.kv_share)), t.kv_peak):.0%}",
     )
     pick = np.unique(np.linspace(0, len(minutes) - 1, min(len(minutes), 24)).round().astype(int))
     rows = tuple(
@@ -200,7 +202,7 @@ def sankey(flows: Sequence[Flow], style: Style) -> Chart:
                 "source": [names.index(f.source) for f in flows],
                 "target": [names.index(f.target) for f in flows],
                 "value": [f.requests for f in flows],
-                "color": "rgba(127,127,127,0.35)",
+                "color": "rgba(127,127,127,0.2)",
             },
         )
     )

@@ -135,8 +135,9 @@ def latencies(result: SimulationResult) -> Mapping[str, np.ndarray]:
 def timeline(result: SimulationResult) -> Timeline:
     """Return the state of all tiers together; the fullest cache counts."""
     t = result.timeline
+    peak = max((tier.peak_cache_share for tier in result.tiers), default=0.0)
     return Timeline(
-        t.time_s, t.running.sum(axis=1), t.waiting.sum(axis=1), t.cache_share.max(axis=1)
+        t.time_s, t.running.sum(axis=1), t.waiting.sum(axis=1), t.cache_share.max(axis=1), peak
     )
 
 
