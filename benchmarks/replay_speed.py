@@ -14,6 +14,11 @@ import json
 import resource
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from advisor.schema.fleet import Fleet
+    from advisor.schema.traffic import Requests
 
 START = time.perf_counter()
 
@@ -35,7 +40,7 @@ def main() -> None:
     one = TrafficClass(name="chat", preset="chat", **kind)
     rate = asked.rps_per_replica * asked.replicas
 
-    def traffic(count: int):
+    def traffic(count: int) -> Requests:
         return generate(Workload(requests_per_s=rate, requests=count, classes=(one,)), seed=1)
 
     compiling = time.perf_counter()
@@ -62,7 +67,7 @@ def main() -> None:
     print(json.dumps(line))
 
 
-def plain_fleet(replicas: int):
+def plain_fleet(replicas: int) -> Fleet:
     from advisor.schema.fleet import Fleet, ReplicaTier, Route
 
     tier = ReplicaTier(
@@ -71,7 +76,7 @@ def plain_fleet(replicas: int):
     return Fleet(tier=(tier,), route=Route(first="server"))
 
 
-def full_fleet(replicas: int):
+def full_fleet(replicas: int) -> Fleet:
     from advisor.schema.fleet import Failures, Fleet, JointScores, ReplicaTier, Route
 
     broken = Failures(mean_between_s=20_000.0, mean_repair_s=300.0)

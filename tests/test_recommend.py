@@ -149,9 +149,7 @@ def test_the_same_question_gives_the_same_bytes():
 def test_briefs_and_tables_hold_the_plan(lang):
     rec = answer("rag-documents")
     data = json.loads(recommend_json(rec, lang))
-    assert data["plan"]["usd_per_month"]["value"] == pytest.approx(
-        rec.plan.usd_per_month.value
-    )
+    assert data["plan"]["usd_per_month"]["value"] == pytest.approx(rec.plan.usd_per_month.value)
     assert data["sentence"] == verdict_sentence(rec, lang)
     assert recommend_csv(rec, lang).count("\n") == len(rec.alternatives) + 1
     markdown = brief_markdown(rec, lang, "advisor recommend x.toml")
@@ -173,7 +171,9 @@ def test_infeasible_names_a_clash_and_ways_that_work():
     quality = msgspec.structs.replace(question.quality, floors=(lower,))
     eased = recommend(msgspec.structs.replace(question, quality=quality), EXAMPLES, TODAY)
     assert eased.plan is not None
-    more = msgspec.structs.replace(question.owned[0], count=math.ceil(ways["owned:a100-sxm-80"].value))
+    more = msgspec.structs.replace(
+        question.owned[0], count=math.ceil(ways["owned:a100-sxm-80"].value)
+    )
     eased = recommend(msgspec.structs.replace(question, owned=(more,)), EXAMPLES, TODAY)
     assert eased.plan is not None
 
@@ -282,7 +282,9 @@ def test_fleets_carry_the_busiest_hour(name):
 
 def test_more_devices_to_choose_from_never_cost_more():
     base = scenario("financial-qa")
-    few = msgspec.structs.replace(base, use=msgspec.structs.replace(base.use, rent=("a100-sxm-80",)))
+    few = msgspec.structs.replace(
+        base, use=msgspec.structs.replace(base.use, rent=("a100-sxm-80",))
+    )
     dear = recommend(few, EXAMPLES, TODAY).plan.usd_per_month.value
     assert answer("financial-qa").plan.usd_per_month.value <= dear
 

@@ -122,9 +122,21 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
 
 
 @cache
-def serving_links() -> ServingLinkFile:
-    """Read the collectives that serving logs showed."""
+def _serving_links() -> ServingLinkFile:
     return read_record(data_dir("hwprofiles/efficiency") / "serving-links.toml", ServingLinkFile)
+
+
+_TRIAL: list[ServingLinkFile] = []
+
+
+def serving_links() -> ServingLinkFile:
+    """Return the collectives that serving logs showed."""
+    return _TRIAL[-1] if _TRIAL else _serving_links()
+
+
+def try_links(trial: ServingLinkFile | None) -> None:
+    """Answer with a trial of the collectives while they are fitted; None: with the file's."""
+    _TRIAL[:] = [] if trial is None else [trial]
 
 
 def _linked(device: Device, constants: Efficiency, engine_id: str) -> Efficiency:

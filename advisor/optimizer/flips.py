@@ -130,7 +130,7 @@ def elsewhere(question: Question, winner: Solved, device: str) -> Question:
         s.use,
         s.quality.four_bit_loss_points / 100.0,
     )
-    return question_of(facts, candidates=found)
+    return question_of(facts, candidates=found, with_pairs=False)
 
 
 def devices_of(question: Question, option: int) -> set[str]:

@@ -21,7 +21,7 @@ from advisor.optimizer.problem import (
     merge_periods,
 )
 
-Status = Literal["optimal", "infeasible", "time-limit"]
+Status = Literal["optimal", "infeasible", "stopped"]
 DEFAULT_GAP = 1e-6
 ROUNDING = 1e-6
 """HiGHS takes a number this near to a whole one as whole."""
@@ -34,7 +34,8 @@ class MixSolution:
     Parameters
     ----------
     status
-        ``time-limit``: a plan may be there, ``gap`` says how far it may be from the best.
+        ``stopped``: at the node limit; a plan may be there, ``gap`` says how far it may be from
+        the best.
     usd_per_month
         Objective.
     gap
@@ -309,7 +310,7 @@ def upper_bounds(problem: MixProblem, x: Columns) -> Floats:
 
 
 def solve(
-    problem: MixProblem, *, gap: float = DEFAULT_GAP, time_limit_s: float | None = None
+    problem: MixProblem, *, gap: float = DEFAULT_GAP, node_limit: int | None = None
 ) -> MixSolution:
     """Find the mix of least cost.
 
@@ -319,8 +320,9 @@ def solve(
         Numbers of the question.
     gap
         Relative difference to the best bound at which the search may stop.
-    time_limit_s
-        Longest search; None: until the gap is reached.
+    node_limit
+        Most nodes of the search tree, so that the answer doesn't depend on the machine's speed;
+        None: until the gap is reached.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -333,8 +335,8 @@ def solve(
     whole = np.zeros(x.count)
     whole[x.fixed_at :] = 1.0
     options: dict[str, Any] = {"mip_rel_gap": gap, "presolve": True}
-    if time_limit_s is not None:
-        options["time_limit"] = time_limit_s
+    if node_limit is not None:
+        options["node_limit"] = node_limit
     found = milp(
         cost / unit,
         integrality=whole,
@@ -343,10 +345,10 @@ def solve(
         options=options,
     )
     if found.x is None:
-        return _nothing("time-limit" if found.status == 1 else "infeasible")
+        return _nothing("stopped" if found.status == 1 else "infeasible")
     values = np.maximum(np.asarray(found.x, dtype=float), 0.0)
     values[x.fixed_at :] = np.round(values[x.fixed_at :])
-    done: Status = "optimal" if found.status == 0 else "time-limit"
+    done: Status = "optimal" if found.status == 0 else "stopped"
     reached = float(found.mip_gap) if found.mip_gap is not None else 0.0
     return _unpack(small, x, values, index, float(cost @ values), done, reached)
 

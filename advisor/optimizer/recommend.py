@@ -18,6 +18,7 @@ from advisor.optimizer.fronts import fronts_of
 from advisor.optimizer.impossible import explain_scenario
 from advisor.optimizer.kinds import Solved, alternatives_of, solved
 from advisor.optimizer.result import (
+    Alternative,
     Flip,
     Infeasible,
     Recommendation,
@@ -81,7 +82,7 @@ def _assembled(
     facts: Facts,
     question: Question,
     winner: Solved | None,
-    rows: Sequence[tuple[object, Solved | None]],
+    rows: Sequence[tuple[Alternative, Solved | None]],
     infeasible: Infeasible | None = None,
     replays: tuple[Replay, ...] = (),
 ) -> Recommendation:
@@ -95,7 +96,7 @@ def _assembled(
         per_usd=facts.per_usd,
         plan=winner.plan if winner else None,
         verdict=_verdict(winner, others, doubt) if winner else None,
-        alternatives=tuple(a for a, _ in rows),  # type: ignore[misc]
+        alternatives=tuple(a for a, _ in rows),
         binding=binding_of(question, winner) if winner else (),
         fronts=fronts_of(question, [winner, *others]) if winner else (),
         uncertainty=doubt,

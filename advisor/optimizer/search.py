@@ -18,8 +18,8 @@ from advisor.optimizer.singles import Singles
 LEVELS = 5
 COARSE_GAP = 2e-3
 FINE_GAP = 1e-4
-COARSE_LIMIT_S = 0.8
-TIME_LIMIT_S = 3.0
+COARSE_NODES = 200
+FINE_NODES = 2_000
 
 
 def options_on(question: Question, pools: Bools) -> Bools:
@@ -95,14 +95,14 @@ def _expanded(problem: MixProblem, small: MixProblem, found: MixSolution) -> Mix
 def solve_exactly(problem: MixProblem) -> MixSolution:
     """Solve with every hour as it is; indices of the problem given."""
     small = compact(problem)
-    found = solve(small, gap=FINE_GAP, time_limit_s=TIME_LIMIT_S)
+    found = solve(small, gap=FINE_GAP, node_limit=FINE_NODES)
     return _expanded(problem, small, found)
 
 
 def quick(problem: MixProblem) -> MixSolution:
     """Solve with joined hours: the choice of pools, and a cost that is a little high."""
     levelled = compact(in_levels(problem))
-    found = solve(levelled, gap=COARSE_GAP, time_limit_s=COARSE_LIMIT_S)
+    found = solve(levelled, gap=COARSE_GAP, node_limit=COARSE_NODES)
     return _expanded(in_levels(problem), levelled, found)
 
 
@@ -110,10 +110,12 @@ def best_plan(question: Question, keep: Bools | None = None) -> MixSolution:
     """Return the cheapest mix of the options in ``keep`` ``(O,)`` (None: of all)."""
     problem = question.problem if keep is None else restrict(question.problem, keep)
     coarse = quick(problem)
-    if not coarse.feasible:
+    if coarse.status == "infeasible":
         # Joined hours overstate what a month takes: a limit may still hold with exact ones.
         return solve_exactly(problem) if problem.limits else coarse
-    used = (coarse.fixed > 0) | coarse.scaled.any(axis=1)
+    used = np.zeros(len(problem.pools), dtype=bool)
+    if coarse.feasible:
+        used |= (coarse.fixed > 0) | coarse.scaled.any(axis=1)
     # The best option alone is known at exact hours: joined hours may have hidden it.
     alone = Singles(replace(question, problem=problem)).best("mix", 1.0)[1]
     if alone is not None:

@@ -248,7 +248,7 @@ class Routing(Record, frozen=True):
     verifier_accepts_right: OpenShare = 0.8
     verifier_catches_wrong: OpenShare = 0.6
     verifier_tokens: NotNegative = 0.0
-    max_pairs: Annotated[int, msgspec.Meta(ge=0, le=200)] = 8
+    max_pairs: Annotated[int, msgspec.Meta(ge=0, le=200)] = 6
 
 
 class Doubt(Record, frozen=True):

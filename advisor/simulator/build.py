@@ -86,7 +86,7 @@ def make_world(
         block_tokens=np.array([requests.block_tokens], dtype=np.int64),
         owner=np.full(known, w.NONE, dtype=np.int32),
         references=np.zeros((len(servers), known), dtype=np.int32),
-        links=np.zeros((len(servers), 4, nodes), dtype=np.int32),
+        links=np.zeros((len(servers), nodes, 4), dtype=np.int32),
         steps=stack(_step_tables(groups)),
     )
     world.counters[w.LEFT] = len(requests)

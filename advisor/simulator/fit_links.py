@@ -47,14 +47,13 @@ def _errors(report: LogReport) -> list[float]:
 @contextmanager
 def _trying(row: ServingLink, current: ServingLinkFile) -> Iterator[None]:
     """Let the catalogue answer with a trial row."""
-    known = devices.serving_links
     trial = msgspec.structs.replace(current, link=(row, *current.link))
-    devices.serving_links = lambda: trial
+    devices.try_links(trial)
     setup.forget()
     try:
         yield
     finally:
-        devices.serving_links = known
+        devices.try_links(None)
         setup.forget()
 
 

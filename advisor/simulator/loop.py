@@ -223,7 +223,7 @@ def _quiet(w: World, time_s: float) -> bool:
     i = _stream(w)
     if i != NONE and w.requests[i].arrival_s <= time_s:
         return False
-    return w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s
+    return bool(w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s)
 
 
 @njit(cache=True)
@@ -346,10 +346,10 @@ def _forget(w: World, s: int) -> None:
     server.list_head, server.list_tail = NONE, NONE
     if not server.prefix:
         return
-    nodes = w.links.shape[2]
+    nodes = w.links.shape[1]
     for node in range(nodes):
-        w.links[s, STATE, node] = UNKNOWN
-        w.links[s, NEXT, node] = node + 1 if node + 1 < nodes else NONE
+        w.links[s, node, STATE] = UNKNOWN
+        w.links[s, node, NEXT] = node + 1 if node + 1 < nodes else NONE
     server.spare = known if nodes > known else NONE
 
 

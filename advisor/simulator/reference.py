@@ -172,7 +172,8 @@ class _Fleet:
         event = self.event(self.env)
         event._ok, event._value = True, None
         event.callbacks.append(lambda _: action())
-        self.env.schedule(event, priority=kind * 10**9 + number, delay=delay_s)
+        rank: Any = kind * 10**9 + number
+        self.env.schedule(event, priority=rank, delay=delay_s)
 
     # --- routing -----------------------------------------------------------------------------
     def arrive(self, job: Job) -> None:
