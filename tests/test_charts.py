@@ -262,9 +262,7 @@ def test_size_beats_nothing_smaller_and_better():
     found = sized_models("MMLU")
     assert len(found) > 30
     line = best_so_far(found)
-    assert all(
-        a.active <= b.active and a.score < b.score for a, b in pairwise(line)
-    )
+    assert all(a.active <= b.active and a.score < b.score for a, b in pairwise(line))
     assert all(m.low <= m.score <= m.high for m in found)
 
 

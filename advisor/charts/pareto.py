@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advisor.charts.chart import (
     BLACK,
@@ -18,6 +18,9 @@ from advisor.charts.chart import (
 from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
 from advisor.schema.text import Text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 PERCENT = 100.0
 
@@ -67,32 +70,15 @@ def _alt(r: Recommendation, steps: list[tuple[float, float]], style: Style, mone
     )
 
 
-def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
-    """Draw plans with their error bars, and the undominated line as steps; others fade."""
+def _draw_plans(
+    figure: Figure,
+    plans: list[tuple[str, Plan, Estimate]],
+    steps: list[tuple[float, float]],
+    style: Style,
+    money: Money,
+) -> None:
     import plotly.graph_objects as go
 
-    plans = _found(r)
-    front = next((f.steps for f in r.fronts if f.measure == "quality"), ())
-    named = {(s.measure, s.usd_per_month): s.plan for s in front}
-    steps = frontier([*named, *((q.value, p.usd_per_month.value) for _, p, q in plans)])
-    figure = new_figure(
-        month_axis(style, money),
-        style.say("axis_quality"),
-        height=440,
-    )
-    figure.update_xaxes(type="log", exponentformat="SI")
-    figure.add_trace(
-        go.Scatter(
-            x=[money.of(cost) for _, cost in steps],
-            y=[q * PERCENT for q, _ in steps],
-            mode="lines+markers",
-            line_shape="hv",
-            name=style.say("chart_frontier"),
-            line={"color": BLACK, "width": 2},
-            marker={"size": 6},
-            text=[named.get(step, "") for step in steps],
-        )
-    )
     for kind, plan, quality in plans:
         colour, symbol, _ = PLAN_LOOKS[kind]
         cost = plan.usd_per_month
@@ -110,21 +96,40 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
                 text=[f"{plan.quality.metric} · {plan.quality.source}"],
             )
         )
+
+
+def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
+    """Draw plans with their error bars, and the undominated line as steps; others fade."""
+    import plotly.graph_objects as go
+
+    plans = _found(r)
+    front = next((f.steps for f in r.fronts if f.measure == "quality"), ())
+    named = {(s.measure, s.usd_per_month): s.plan for s in front}
+    steps = frontier([*named, *((q.value, p.usd_per_month.value) for _, p, q in plans)])
+    axes = (month_axis(style, money), style.say("axis_quality"))
+    figure = new_figure(*axes, height=440)
+    figure.update_xaxes(type="log", exponentformat="SI")
+    figure.add_trace(
+        go.Scatter(
+            x=[money.of(cost) for _, cost in steps],
+            y=[q * PERCENT for q, _ in steps],
+            mode="lines+markers",
+            line_shape="hv",
+            name=style.say("chart_frontier"),
+            line={"color": BLACK, "width": 2},
+            marker={"size": 6},
+            text=[named.get(step, "") for step in steps],
+        )
+    )
+    _draw_plans(figure, plans, steps, style, money)
     floor = r.plan.quality.floor if r.plan else None
     if floor is not None:
-        figure.add_hline(
-            y=floor * PERCENT,
-            line={"dash": "dot", "width": 1},
-            annotation_text=style.say("chart_floor"),
-        )
-    columns = (
-        style.say("col_plan"),
-        month_axis(style, money),
-        style.say("axis_quality"),
-    )
+        line = {"dash": "dot", "width": 1, "color": BLACK}
+        figure.add_hline(y=floor * PERCENT, line=line, annotation_text=style.say("chart_floor"))
     rows = [
         (plan_name(kind, style), money.of(p.usd_per_month.value), q.value * PERCENT)
         for kind, p, q in plans
     ]
     rows += [(s.plan, money.of(s.usd_per_month), s.measure * PERCENT) for s in front]
-    return Chart(figure, _alt(r, steps, style, money), columns, tuple(rows))
+    alt = _alt(r, steps, style, money)
+    return Chart(figure, alt, (style.say("col_plan"), *axes), tuple(rows))

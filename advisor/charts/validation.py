@@ -25,6 +25,19 @@ class Pair:
     held_out: bool
 
 
+def _alt(pairs: Sequence[Pair], style: Style) -> str:
+    errors = np.abs(np.array([p.predicted / p.measured - 1.0 for p in pairs]))
+    worst = max(pairs, key=lambda p: abs(np.log(p.predicted / p.measured)))
+    text = Text.of(
+        "alt_validation",
+        count=len(pairs),
+        median=f"{float(np.median(errors)):.0%}",
+        near=f"{float(np.mean(errors <= NEAR)):.0%}",
+        worst=worst.group,
+    )
+    return style.say(text)
+
+
 def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
     """Draw predicted over measured, log-log, with the 1:1 and ±20 % lines.
 
@@ -76,15 +89,6 @@ def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
                 },
             )
         )
-    errors = np.abs(np.array([p.predicted / p.measured - 1.0 for p in pairs]))
-    worst = max(pairs, key=lambda p: abs(np.log(p.predicted / p.measured)))
-    alt = Text.of(
-        "alt_validation",
-        count=len(pairs),
-        median=f"{float(np.median(errors)):.0%}",
-        near=f"{float(np.mean(errors <= NEAR)):.0%}",
-        worst=worst.group,
-    )
     columns = tuple(
         style.say(k)
         for k in ("col_group", "col_measured", "col_predicted", "col_error", "col_label")
@@ -99,4 +103,4 @@ def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
         )
         for p in pairs
     )
-    return Chart(figure, style.say(alt), columns, rows)
+    return Chart(figure, _alt(pairs, style), columns, rows)
