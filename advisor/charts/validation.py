@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from advisor.charts.chart import BLACK, BLUE, EVIDENCE_MARKS, ORANGE, PINK, Chart, Style, new_figure
 from advisor.schema.text import Text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 _COLOURS = {"calibrated": BLUE, "extrapolated": ORANGE, "estimated": PINK}
 NEAR = 0.2
@@ -38,6 +42,23 @@ def _alt(pairs: Sequence[Pair], style: Style) -> str:
     return style.say(text)
 
 
+def _draw_lines(figure: Figure, low: float, high: float) -> None:
+    import plotly.graph_objects as go
+
+    for factor, dash in ((1.0, "solid"), (1 + NEAR, "dash"), (1 / (1 + NEAR), "dash")):
+        figure.add_trace(
+            go.Scatter(
+                x=[low, high],
+                y=[low * factor, high * factor],
+                mode="lines",
+                line={"color": BLACK, "dash": dash, "width": 1},
+                name="1:1" if factor == 1.0 else "±20 %",
+                showlegend=factor >= 1.0,
+                hoverinfo="skip",
+            )
+        )
+
+
 def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
     """Draw predicted over measured, log-log, with the 1:1 and ±20 % lines.
 
@@ -59,18 +80,7 @@ def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
     )
     figure.update_xaxes(type="log", exponentformat="none", dtick=1)
     figure.update_yaxes(type="log", exponentformat="none", dtick=1)
-    for factor, dash in ((1.0, "solid"), (1 + NEAR, "dash"), (1 / (1 + NEAR), "dash")):
-        figure.add_trace(
-            go.Scatter(
-                x=[low, high],
-                y=[low * factor, high * factor],
-                mode="lines",
-                line={"color": BLACK, "dash": dash, "width": 1},
-                name="1:1" if factor == 1.0 else "±20 %",
-                showlegend=factor >= 1.0,
-                hoverinfo="skip",
-            )
-        )
+    _draw_lines(figure, low, high)
     for evidence, held_out in sorted({(p.evidence, p.held_out) for p in pairs}):
         picked = [p for p in pairs if (p.evidence, p.held_out) == (evidence, held_out)]
         symbol = EVIDENCE_MARKS[evidence]
