@@ -7,6 +7,7 @@ import re
 import streamlit as st
 
 from advisor.errors import AdvisorError
+from advisor.report.error_text import error_text
 from advisor.ui import state
 from advisor.ui.fields import FIELDS, read_value
 from advisor.ui.question import Value
@@ -37,7 +38,7 @@ def changes_of(suggestion: str) -> dict[str, Value]:
 def show_error(error: AdvisorError, view: View) -> None:
     """Show cause and way out; a suggestion that sets fields becomes a button."""
     problem = error.code
-    st.error(f"**{view.say(f'error_{problem}')}** {plain(error.message)}")
+    st.error(f"**{view.say(f'error_{problem}')}** {plain(error_text(error, view.lang))}")
     ways = [(text, changes_of(text)) for text in error.suggestions]
     buttons = [(text, fields) for text, fields in ways if fields]
     if buttons:
