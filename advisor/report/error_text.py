@@ -37,13 +37,15 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "told_tp",
         ),
         (
-            r"--count (?P<count>\d+) isn't a multiple of the (?P<each>\d+) devices of one replica.*",
+            r"--count (?P<count>\d+) isn't a multiple of the (?P<each>\d+) devices of one "
+            r"replica.*",
             "told_count",
         ),
         (r"(?P<engine>.+) doesn't run on (?P<device>.+) \((?P<kind>.+)\)", "told_engine"),
         (r"(?P<engine>.+) doesn't run (?P<format>\S+); it runs (?P<valid>.+)", "told_format"),
         (
-            r"(?P<device>.+) has no (?P<units>\S+) units for (?P<format>\S+); it runs (?P<valid>.+)",
+            r"(?P<device>.+) has no (?P<units>\S+) units for (?P<format>\S+); "
+            r"it runs (?P<valid>.+)",
             "told_units",
         ),
         (r"give --concurrency or --rps, not both", "told_both"),

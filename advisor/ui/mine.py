@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import tempfile
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +30,18 @@ MAX_ROWS = 5_000
 _FOLDER, _SAID, _WRONG = "_overlays", "_bench_said", "_mine_wrong"
 
 
+class Folder:
+    """A folder that goes when nobody holds it any more: a viewer's session, an upload refused."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="advisor-overlays-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def overlay_folder() -> str | None:
     """Return the folder of this viewer's overlays, None without any."""
-    held = st.session_state.get(_FOLDER)
-    return None if held is None else str(held.name)
+    held: Folder | None = st.session_state.get(_FOLDER)
+    return None if held is None else str(held.path)
 
 
 def with_prices(scenario: Scenario, file: PriceFile) -> Scenario:
@@ -92,8 +102,8 @@ def _bench(view: View, name: str, content: bytes) -> None:
     if content.count(b"\n") > 100 * MAX_ROWS:
         msg = f"{name} has too many lines"
         raise InvalidFileError(msg)
-    folder = tempfile.TemporaryDirectory(prefix="advisor-overlays-")
-    inside = Path(folder.name)
+    folder = Folder()
+    inside = folder.path
     source = inside / f"upload{Path(name).suffix.lower()}"
     source.write_bytes(content)
     request = view.asked.request
