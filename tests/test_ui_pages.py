@@ -96,6 +96,19 @@ def test_why_shows_the_numbers_of_the_command():
     assert f"${significant(asked['usd_per_mtok_output']['value'])}" in shown.values()
 
 
+@pytest.mark.parametrize("base", ["customer-service", "rag-documents"])
+def test_the_answer_shows_the_numbers_of_the_command(base):
+    path = SCRIPT.parents[2] / "examples" / f"{base}.toml"
+    told = cli_json("recommend", str(path), "--no-replay", "--json")
+    found = told.get("result", told)
+    cost, per_usd = found["plan"]["usd_per_month"], found["per_usd"]
+    test = opened("answer", "en", base=base)
+    month, mtok = test.metric[:2]
+    assert month.value == f"{significant(cost['value'] * per_usd)} {found['currency']}"
+    assert significant(cost["low80"] * per_usd) in month.delta
+    assert significant(found["plan"]["usd_per_mtok"]["value"] * per_usd) in mtok.value
+
+
 def test_a_limit_out_of_reach_is_mended_by_its_button():
     test = opened("why", "en", slo_ttft_ms="0.5")
     assert "no operating point" in test.error[0].value

@@ -111,11 +111,16 @@ def fields(lang: str) -> Asked:
     return state.held()
 
 
+def address_of(view: View) -> str:
+    """Return the link to this page and question, every field in it."""
+    address = (st.context.url or "").split("?")[0]
+    return link(address, view.asked, view.lang, view.data)
+
+
 def _ways_out(view: View) -> None:
     lang, asked = view.lang, view.asked
     st.caption(say("ui_link", lang))
-    address = (st.context.url or "").split("?")[0]
-    st.code(link(address, asked, lang, view.data), language=None, wrap_lines=True)
+    st.code(address_of(view), language=None, wrap_lines=True)
     if asked.by_key["base"] == OWN and not pack(asked.own):
         st.warning(say("ui_link_too_long", lang))
     st.download_button(

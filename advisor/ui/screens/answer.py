@@ -16,12 +16,15 @@ from advisor.schema.text import Text
 from advisor.ui import plans
 from advisor.ui.asked import recommend_command
 from advisor.ui.infeasible import ways_out
+from advisor.ui.sidebar import address_of
 from advisor.ui.view import View, current, plain
 from advisor.ui.work import recommended
 
 
 def _files(r: Recommendation, view: View) -> None:
     st.subheader(view.say("title_files"), anchor=False)
+    st.caption(view.say("ui_link"))
+    st.code(address_of(view), language=None, wrap_lines=True)
     lang, command = view.lang, recommend_command(view.asked, view.lang)
     markdown = partial(brief_markdown, r, lang, command)
     files: tuple[tuple[str, str, str, Callable[[], str]], ...] = (
