@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format benchmarks clean
+.PHONY: run test lint format benchmarks gallery clean
 
 run: .venv/installed
-	$(BIN)/advisor estimate --model 4B --hw h20
+	$(BIN)/advisor ui
 
 test: .venv/installed-dev lint
 	$(BIN)/python -m pytest -q
@@ -23,6 +23,9 @@ format: .venv/installed-dev
 
 benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/estimate_speed.py
+
+gallery: .venv/installed-dev
+	$(BIN)/python docs/make_gallery.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from advisor.errors import UsageError
+from advisor.optimizer.result import PLAN_KINDS
 from advisor.report.locale import LANGUAGES, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
@@ -23,6 +24,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
 FILLINGS = {
     "way": ("rented", "owned"),
     "field": ("input", "output"),
+    "plan": PLAN_KINDS,
+    "latency": ("ttft", "tpot", "e2e"),
+    "problem": (
+        "usage",
+        "infeasible",
+        "data",
+        "unknown-name",
+        "missing-data",
+        "invalid-file",
+        "stale-price",
+    ),
+    "choice": ("any", "on-premises", "on-device", "yes", "no"),
     "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
 }
 

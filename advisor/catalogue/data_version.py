@@ -44,6 +44,13 @@ def constants_version() -> str:
     return _of_folder("hwprofiles/efficiency")
 
 
+@cache
+def catalogue_version() -> str:
+    """Return one fingerprint of every fact file that any answer can use."""
+    folders = ("hwprofiles", "models", "quality", *SHARED_FOLDERS)
+    return hashlib.sha256("".join(map(_of_folder, folders)).encode()).hexdigest()[:12]
+
+
 def shared_version() -> dict[str, str]:
     """Return the fingerprints of the folders that enter every answer."""
     return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}

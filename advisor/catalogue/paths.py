@@ -15,8 +15,8 @@ def data_dir(name: str) -> Path:
     Parameters
     ----------
     name
-        ``hwprofiles``, ``hwprofiles/efficiency``, ``pricing`` or a folder of the catalogue
-        package: ``models``, ``engines``, ``quality``.
+        ``hwprofiles``, ``hwprofiles/efficiency``, ``pricing``, ``examples`` or, of the catalogue
+        package, ``models``, ``engines``, ``quality``.
 
     Raises
     ------

@@ -16,8 +16,6 @@ from advisor.schema.text import Text
 if TYPE_CHECKING:
     from advisor.calibration.overlay import Import, Imported
 
-SHOWN_BAD = 5
-
 
 def import_bench(  # noqa: PLR0913 - one parameter an option is how typer reads a command
     file: Annotated[Path, typer.Argument(help="Result file: JSON, JSON lines or CSV.")],
@@ -112,55 +110,15 @@ def _plain(found: Import, paths: list[Path]) -> dict[str, Any]:
 
 
 def _text(found: Import, paths: list[Path], hw: str | None, lang: str) -> list[str]:
+    from advisor.report.import_bench import import_head, import_texts
     from advisor.report.locale import say
 
-    head = Text.of("import_read", points=found.points, tool=found.tool, bad=len(found.bad))
-    lines = [say(head, lang)]
-    for bad in found.bad[:SHOWN_BAD]:
-        lines.append(say(Text.of("import_bad", line=bad.line, reason=bad.reason), lang))
+    lines = import_head(found, lang)
     for one, path in zip(found.overlays, paths, strict=True):
-        lines += ["", *(say(text, lang) for text in _one(one, path))]
+        written = Text.of("import_written", path=str(path))
+        lines += ["", *(say(text, lang) for text in (*import_texts(one), written))]
         lines.append("  " + _question(one, path, hw))
     return lines
-
-
-def _one(one: Imported, path: Path) -> list[Text]:
-    overlay, fit = one.overlay, one.outcome.fit
-    lines = [
-        Text.of(
-            "import_target",
-            model=one.setup.model.name,
-            format=overlay.target.precision,
-            device=one.setup.device.name,
-            engine=one.setup.engine.name,
-            layout=str(one.layout),
-        ),
-        *one.assumed,
-        Text.of(
-            "import_factors",
-            kernel=round(fit.cost.kernel_factor / overlay.base.kernel_factor, 3),
-            prefill=fit.prefill_factor,
-            decode=fit.decode_factor,
-        ),
-    ]
-    if fit.at_bound:
-        lines.append(Text.of("import_bound"))
-    if one.outcome.held_out:
-        held = Text.of("import_held_out", held=one.outcome.held_out, rest=one.outcome.fitted_on)
-        lines.append(held)
-    else:
-        lines.append(Text.of("import_no_held_out", configurations=overlay.configurations))
-    for error in overlay.error:
-        if error.before is not None and error.after is not None:
-            text = Text.of(
-                "import_error",
-                metric=error.metric,
-                before=f"{error.before:.1%}",
-                after=f"{error.after:.1%}",
-                values=error.held_out,
-            )
-            lines.append(text)
-    return [*lines, Text.of("import_written", path=str(path))]
 
 
 def _question(one: Imported, path: Path, hw: str | None) -> str:

@@ -19,6 +19,7 @@ from advisor.cli import (
     import_bench,
     recommend,
     simulate,
+    ui,
     validate,
 )
 from advisor.errors import AdvisorError
@@ -44,6 +45,7 @@ app.command("validate")(validate.validate)
 app.command("validate-log")(simulate.validate_log)
 app.command("bench")(bench.bench)
 app.command("import-bench")(import_bench.import_bench)
+app.command("ui")(ui.ui)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(calibrate.app, name="calibrate")
 

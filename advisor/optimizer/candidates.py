@@ -270,7 +270,7 @@ class _Search:
         self.evaluated = 0
         self._alive = np.isfinite(least)
         values = [np.nan_to_num(v.model.values, nan=-1.0) for v in bounds.variants]
-        self._score = np.array(values).reshape(len(bounds.variants), -1)
+        self._score = np.array(values).reshape(len(values), -1 if values else 1)
         self._size = np.array([v.model.size for v in bounds.variants])
         self._model = np.array([v.model.id for v in bounds.variants])
         # A device that is limited or owned is a choice of its own; what is only for sale

@@ -104,8 +104,9 @@ class Relaxable:
         """Return the problem under some limits, latency limits ``factor`` times as long."""
         question = self._built(kept.slos, factor)
         names = question.problem.classes
-        allowed = np.array([o.allowed for o in question.options])
-        quality = np.nan_to_num(np.array([o.quality for o in question.options]))
+        shape = question.problem.allowed.shape
+        allowed = np.array([o.allowed for o in question.options], dtype=bool).reshape(shape)
+        quality = np.nan_to_num(np.array([o.quality for o in question.options])).reshape(shape)
         for c, name in enumerate(names):
             floor = self._facts.scenario.floor_of(name)
             if name in kept.floors and floor is not None:

@@ -39,7 +39,8 @@ def _row(name: str, *cells: str) -> str:
     return (pad(name, _NAME) + "".join(cells)).rstrip()
 
 
-def _verdict(r: EstimateResult, lang: str) -> list[str]:
+def verdict(r: EstimateResult, lang: str) -> list[str]:
+    """Return the answer in two sentences: what runs where, and how fast."""
     fits = Text.of(
         "verdict_fits",
         model=r.model_name,
@@ -49,11 +50,10 @@ def _verdict(r: EstimateResult, lang: str) -> list[str]:
         engine=r.engine_name,
         version=r.engine_version,
     )
-    lines = wrap(say(fits, lang), COLUMNS)
     a = r.asked
     if a.ttft_s is None or a.tpot_s is None or a.output_tok_per_s is None:
         text = Text.of("verdict_unstable", rps=significant(r.request.rps or 0.0))
-        return lines + wrap(say(text, lang), COLUMNS)
+        return [say(fits, lang), say(text, lang)]
     text = Text.of(
         "verdict_point",
         concurrency=count(a.concurrency),
@@ -62,7 +62,11 @@ def _verdict(r: EstimateResult, lang: str) -> list[str]:
         tpot=time_text(a.tpot_s.value),
         bound=r.decode.bound,
     )
-    return lines + wrap(say(text, lang), COLUMNS)
+    return [say(fits, lang), say(text, lang)]
+
+
+def _verdict(r: EstimateResult, lang: str) -> list[str]:
+    return [line for text in verdict(r, lang) for line in wrap(text, COLUMNS)]
 
 
 def _head(r: EstimateResult, lang: str) -> str:

@@ -1,0 +1,1 @@
+"""Results as figures: pure functions, each with an alternative text and a table."""

@@ -1,0 +1,105 @@
+"""Break-even: the month's cost over the load, with a step for every whole device."""
+
+from __future__ import annotations
+
+from advisor.charts.chart import (
+    PLAN_LOOKS,
+    Chart,
+    Money,
+    Style,
+    mark_x,
+    month_axis,
+    new_figure,
+    plan_name,
+)
+from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, PlanKind
+from advisor.schema.text import Text
+
+MOST_CHANGES = 3
+PER_REQUEST = ("api", "device")
+"""Plans paid by the request: their cost has no steps."""
+
+
+def _series(b: Breakeven, kind: PlanKind) -> list[tuple[float, float | None]]:
+    return [(p.requests_per_month, p.usd_per_month.get(kind)) for p in b.points]
+
+
+def _alt(b: Breakeven, style: Style, here: float) -> str:
+    nearest = min(b.points, key=lambda p: abs(p.requests_per_month - here))
+    first = style.say(
+        Text.of(
+            "alt_breakeven",
+            volume=style.number(here),
+            cheapest=plan_name(nearest.cheapest, style),
+        )
+    )
+    joint = style.say("sentence_joint")
+    changes = [
+        style.say(
+            Text.of(
+                "alt_breakeven_change",
+                volume=style.number(right.requests_per_month),
+                cheapest=plan_name(right.cheapest, style),
+            )
+        )
+        for left, right in zip(b.points, b.points[1:], strict=False)
+        if left.cheapest != right.cheapest
+    ]
+    if len(changes) > MOST_CHANGES:
+        more = Text.of("alt_breakeven_more", count=len(changes) - MOST_CHANGES)
+        changes = [*changes[:MOST_CHANGES], style.say(more)]
+    return joint.join([first, *(changes or [style.say("alt_breakeven_never")])])
+
+
+def _row(
+    p: BreakevenPoint, kinds: list[PlanKind], style: Style, money: Money
+) -> tuple[str | float, ...]:
+    costs: list[str | float] = []
+    for kind in kinds:
+        usd = p.usd_per_month.get(kind)
+        costs.append(style.say("cell_impossible") if usd is None else money.of(usd))
+    return (p.requests_per_month, *costs, plan_name(p.cheapest, style))
+
+
+def breakeven(b: Breakeven, style: Style, money: Money, here: float) -> Chart:
+    """Draw the cost of each kind of plan over requests a month, log x, steps kept.
+
+    Parameters
+    ----------
+    here
+        The scenario's own requests a month, marked.
+    """
+    import plotly.graph_objects as go
+
+    kinds = [k for k in PLAN_KINDS if any(y is not None for _, y in _series(b, k))]
+    figure = new_figure(
+        style.say("axis_requests_month"),
+        month_axis(style, money),
+        height=440,
+    )
+    figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
+    figure.update_yaxes(type="log", exponentformat="SI")
+    for kind in kinds:
+        points = _series(b, kind)
+        colour, _, dash = PLAN_LOOKS[kind]
+        figure.add_trace(
+            go.Scatter(
+                x=[x for x, _ in points],
+                y=[None if y is None else money.of(y) for _, y in points],
+                customdata=[p.devices.get(kind, 0) for p in b.points],
+                mode="lines",
+                line_shape="linear" if kind in PER_REQUEST else "vh",
+                name=plan_name(kind, style),
+                line={"color": colour, "dash": dash, "width": 4 if kind == "mix" else 2},
+                hovertemplate=style.say("hover_breakeven"),
+            )
+        )
+    here_text = style.say("chart_here")
+    mark_x(figure, here, here_text)
+    columns = (
+        style.say("axis_requests_month"),
+        *(plan_name(k, style) for k in kinds),
+        style.say("col_cheapest"),
+    )
+    rows = tuple(_row(p, kinds, style, money) for p in b.points)
+    return Chart(figure, _alt(b, style, here), columns, rows)

@@ -1,0 +1,153 @@
+"""What every chart is: a figure, the finding in words, and the same numbers as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from advisor.schema.text import Text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from advisor.optimizer.result import Plan, Recommendation
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
+    "#7f7f7f",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+"""Okabe and Ito's palette (2008); its black is a grey that shows on light and dark alike."""
+
+IDLE = BLACK
+
+PLAN_LOOKS = {
+    "mix": (SKY, "diamond", "solid"),
+    "small": (BLUE, "circle", "dash"),
+    "mid": (PINK, "triangle-up", "dashdot"),
+    "large": (RED, "square", "longdash"),
+    "api": (ORANGE, "x", "dot"),
+    "device": (GREEN, "star", "longdashdot"),
+}
+"""Colour, marker and dash of a kind of plan: the same on every page."""
+
+EVIDENCE_MARKS = {
+    "exact": "diamond",
+    "measured": "star",
+    "calibrated": "circle",
+    "extrapolated": "triangle-up",
+    "estimated": "x",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a reader's language words and numbers look; ``advisor.report.style`` makes one.
+
+    Parameters
+    ----------
+    say
+        Puts a key or a message into words.
+    number
+        A number with three significant digits.
+    """
+
+    say: Callable[[Text | str], str]
+    number: Callable[[float], str]
+
+
+@dataclass(frozen=True)
+class Money:
+    """The currency money is shown in; results are in US dollars.
+
+    Parameters
+    ----------
+    code
+        Shown behind amounts.
+    per_usd
+        Units of it one dollar buys, at the dated rate of the result.
+    """
+
+    code: str = "USD"
+    per_usd: float = 1.0
+
+    def of(self, usd: float) -> float:
+        """Return dollars in this currency."""
+        return usd * self.per_usd
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Parameters
+    ----------
+    figure
+        The plotly figure; axis titles carry units.
+    alt
+        The finding in one or two sentences, for who can't see the figure.
+    columns, rows
+        The figure's numbers as a table, numbers as numbers.
+    """
+
+    figure: Figure
+    alt: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+
+
+def plan_name(plan: str, style: Style) -> str:
+    """Return what a kind of plan is called."""
+    return style.say(f"kind_{plan}")
+
+
+def plans_of(r: Recommendation) -> list[tuple[str, Plan]]:
+    """Return the recommended plan first, then the best of every other kind that has one."""
+    found = [] if r.plan is None else [(str(r.plan.kind), r.plan)]
+    kinds = {kind for kind, _ in found}
+    others = [(str(a.kind), a.plan) for a in r.alternatives if a.plan and a.kind not in kinds]
+    return [*found, *others]
+
+
+def latency_name(latency: str, style: Style) -> str:
+    """Return what ``ttft``, ``tpot`` or ``e2e`` is called."""
+    return style.say(f"latency_{latency}")
+
+
+def month_axis(style: Style, money: Money) -> str:
+    """Return the title of an axis of money a month."""
+    return style.say(Text.of("axis_money_month", currency=money.code))
+
+
+def mark_x(figure: Figure, x: float, text: str, colour: str = BLACK) -> None:
+    """Draw a dotted line up from a value of a logarithmic x axis, named at its top.
+
+    Plotly places lines there by value, but texts by the value's logarithm.
+    """
+    figure.add_vline(x=x, line={"dash": "dot", "width": 2, "color": colour})
+    figure.add_annotation(
+        x=math.log10(x), y=1.0, yref="paper", yanchor="bottom", text=text, showarrow=False
+    )
+
+
+def new_figure(x: str, y: str, height: int = 380, **layout: Any) -> Figure:
+    """Return an empty figure with titled axes and the legend below."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 24, "b": 10},
+        legend={"orientation": "h", "yanchor": "top", "y": -62 / (height - 110), "x": 0},
+        xaxis={"title": {"text": x}, "automargin": True},
+        yaxis={"title": {"text": y}, "automargin": True},
+        **layout,
+    )
+    return figure

@@ -1,0 +1,160 @@
+"""Which assumption matters: on the month's cost, and on the decision itself."""
+
+from __future__ import annotations
+
+import math
+
+from advisor.charts.chart import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    PLAN_LOOKS,
+    Chart,
+    Money,
+    Style,
+    month_axis,
+    new_figure,
+    plan_name,
+)
+from advisor.optimizer.result import Flip, Uncertainty
+from advisor.schema.text import Text
+
+MOST = 10
+FLIPS = {"volume": "flip_volume", "price": "flip_price", "floor": "flip_floor"}
+"""First part of a flip's name → key of its words."""
+UNITS = {
+    "requests/month": "axis_requests_month",
+    "usd/device-hour": "unit_device_hour",
+    "score": "unit_score",
+}
+
+
+def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Chart:
+    """Draw the cost at both ends of each input's 80 % range, widest on top.
+
+    Parameters
+    ----------
+    base_usd
+        The recommended plan's month with every input as stated.
+    """
+    import plotly.graph_objects as go
+
+    widest = sorted(u.tornado, key=lambda b: -abs(b.high_usd_per_month - b.low_usd_per_month))
+    bars = widest[:MOST]
+    names = [style.say(b.what) for b in bars]
+    base = money.of(base_usd)
+    axis = month_axis(style, money)
+    figure = new_figure(axis, "", height=150 + 36 * len(bars), barmode="overlay")
+    figure.update_yaxes(autorange="reversed")
+    for key, colour, ends in (
+        ("chart_low_end", BLUE, [money.of(b.low_usd_per_month) for b in bars]),
+        ("chart_high_end", ORANGE, [money.of(b.high_usd_per_month) for b in bars]),
+    ):
+        figure.add_trace(
+            go.Bar(
+                x=[end - base for end in ends],
+                base=base,
+                y=names,
+                orientation="h",
+                name=style.say(key),
+                marker={"color": colour},
+                text=[style.number(end) for end in ends],
+                textangle=0,
+            )
+        )
+    figure.add_vline(x=base, line={"width": 1, "color": BLACK})
+    alt = style.say("alt_tornado_none")
+    if bars:
+        top = bars[0]
+        alt = style.say(
+            Text.of(
+                "alt_tornado",
+                what=names[0],
+                low=style.number(money.of(min(top.low_usd_per_month, top.high_usd_per_month))),
+                high=style.number(money.of(max(top.low_usd_per_month, top.high_usd_per_month))),
+                currency=money.code,
+            )
+        )
+    columns = (style.say("col_assumption"), style.say("chart_low_end"), style.say("chart_high_end"))
+    rows = tuple(
+        (name, money.of(b.low_usd_per_month), money.of(b.high_usd_per_month))
+        for name, b in zip((style.say(b.what) for b in widest), widest, strict=True)
+    )
+    return Chart(figure, alt, columns, rows)
+
+
+def _moves(flip: Flip) -> float:
+    """Return how far the input moves to flip the decision, as a share of what is stated."""
+    return flip.at / flip.stated - 1.0 if flip.stated else math.inf
+
+
+def decision(u: Uncertainty, style: Style) -> Chart:
+    """Draw how far each input may move until another plan wins, nearest on top."""
+    import plotly.graph_objects as go
+
+    flips = sorted(u.flips, key=lambda f: abs(_moves(f)))
+    shown = [f for f in flips if math.isfinite(_moves(f))][:MOST]
+    names = [_named(f, style) for f in shown]
+    figure = new_figure(style.say("axis_move"), "", height=150 + 36 * len(shown))
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(ticksuffix=" %", zeroline=True)
+    for kind in dict.fromkeys(f.winner_kind for f in shown):
+        picked = [(n, f) for n, f in zip(names, shown, strict=True) if f.winner_kind == kind]
+        figure.add_trace(
+            go.Bar(
+                x=[_moves(f) * 100 for _, f in picked],
+                y=[n for n, _ in picked],
+                orientation="h",
+                name=style.say(Text.of("chart_takes_over", plan=plan_name(kind, style))),
+                marker={"color": PLAN_LOOKS[kind][0]},
+            )
+        )
+    return Chart(figure, _decision_alt(flips, style), *_flip_table(flips, style))
+
+
+def _named(flip: Flip, style: Style) -> str:
+    head, _, rest = flip.name.partition(":")
+    return style.say(Text.of(FLIPS[head], name=rest)) if head in FLIPS else flip.name
+
+
+def _unit(flip: Flip, style: Style) -> str:
+    return style.say(UNITS[flip.unit]) if flip.unit in UNITS else flip.unit
+
+
+def _side(flip: Flip, style: Style) -> str:
+    return style.say("side_below" if flip.side == "below" else "side_above")
+
+
+def _decision_alt(flips: list[Flip], style: Style) -> str:
+    if not flips:
+        return style.say("alt_decision_none")
+    nearest = flips[0]
+    return style.say(
+        Text.of(
+            "alt_decision",
+            what=_named(nearest, style),
+            side=_side(nearest, style),
+            at=style.number(nearest.at),
+            unit=_unit(nearest, style),
+            stated=style.number(nearest.stated),
+            plan=plan_name(nearest.winner_kind, style),
+        )
+    )
+
+
+def _flip_table(
+    flips: list[Flip], style: Style
+) -> tuple[tuple[str, ...], tuple[tuple[str | float, ...], ...]]:
+    keys = ("col_assumption", "col_stated", "col_flips_at", "col_unit", "col_side", "col_winner")
+    rows = tuple(
+        (
+            _named(f, style),
+            f.stated,
+            f.at,
+            _unit(f, style),
+            _side(f, style),
+            f"{plan_name(f.winner_kind, style)}: {f.winner}",
+        )
+        for f in flips
+    )
+    return tuple(style.say(k) for k in keys), rows

@@ -1,0 +1,14 @@
+"""Words and numbers for charts, in a language."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from advisor.charts.chart import Style
+from advisor.report.locale import say
+from advisor.report.numbers import significant
+
+
+def style(lang: str) -> Style:
+    """Return how charts speak in a language."""
+    return Style(say=partial(say, lang=lang), number=significant)

@@ -1,0 +1,158 @@
+"""Replaying the recommended plan: its fleets at the busiest hour, or under a trace."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+
+from advisor.charts.replay import Flow, Timeline
+from advisor.errors import InvalidFileError
+from advisor.optimizer.fleets import Part, fleets_of
+from advisor.optimizer.kinds import solved
+from advisor.optimizer.search import best_plan
+from advisor.schema.scenario import Scenario
+from advisor.schema.traffic import Requests
+from advisor.schema.workload import Slo
+from advisor.simulator.result import SimulationResult
+from advisor.simulator.run import RunOptions, replay
+from advisor.traffic.generate import generate
+from advisor.traffic.trace import Trace, TraceOptions
+from advisor.traffic.traces import read_trace
+from advisor.ui.jobs import Job
+
+MOST_REQUESTS = 100_000
+MAX_MB = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A replay, the limits it was held against, and what the trace left out.
+
+    ``parents``: class of the replay → class of the scenario; an option each of a class split.
+    """
+
+    result: SimulationResult
+    slo: Slo | None
+    parents: Mapping[str, str]
+    trace_format: str = ""
+    rejected: int = 0
+    reasons: tuple[tuple[int, str], ...] = ()
+
+
+def planned(scenario: Scenario) -> list[Part]:
+    """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
+    from advisor.optimizer.assemble import facts_of, question_of
+
+    question = question_of(facts_of(scenario, Path(), dt.date.today()))
+    first = solved(question, best_plan(question), {})
+    return fleets_of(question, first) if first else []
+
+
+def strictest(scenario: Scenario) -> Slo | None:
+    """Return the least limits over all classes, at the highest percentile."""
+    slos = [c.slo for c in scenario.workload.classes if c.slo]
+    if not slos:
+        return None
+    names = ("ttft_s", "tpot_s", "e2e_s")
+    least = {
+        name: min((v for s in slos if (v := getattr(s, name)) is not None), default=None)
+        for name in names
+    }
+    return Slo(**least, percentile=max(s.percentile for s in slos))
+
+
+def _requests(
+    part: Part, seed: int, upload: tuple[str, bytes] | None
+) -> tuple[Requests, Trace | None]:
+    if upload is None:
+        return generate(part.workload, seed), None
+    name, content = upload
+    if len(content) > MAX_MB * 1_000_000:
+        msg = f"{name} is larger than {MAX_MB} MB"
+        raise InvalidFileError(msg)
+    with tempfile.TemporaryDirectory(prefix="advisor-trace-") as folder:
+        path = Path(folder) / f"trace{''.join(Path(name).suffixes[-2:]).lower()}"
+        path.write_bytes(content)
+        options = TraceOptions(limit=MOST_REQUESTS, seed=seed)
+        read = read_trace(path, options=options)
+        workload = replace(
+            part.workload,
+            requests_per_s=None,
+            requests_per_month=None,
+            arrivals=None,
+            cv=None,
+            client_mix=None,
+            diurnal="flat",
+            diurnal_weekend=None,
+            start_hour=0.0,
+            growth_per_year=0.0,
+            duration_s=None,
+            requests=MOST_REQUESTS,
+            trace=path.name,
+        )
+        return generate(workload, seed, folder=Path(folder)), read
+
+
+def play(
+    job: Job[Played], scenario: Scenario, part: Part, seed: int, upload: tuple[str, bytes] | None
+) -> Played:
+    """Replay one fleet, telling the job how far it is.
+
+    Raises
+    ------
+    AdvisorError
+        A trace that can't be read, a fleet that can't serve it.
+    """
+    requests, trace = _requests(part, seed, upload)
+    slos = {c.name: c.slo for c in part.workload.classes if c.slo}
+    options = RunOptions(seed=seed, slos=slos, on_progress=job.progress, should_stop=job.stopping)
+    result = replay(part.fleet, requests, options)
+    if trace is None:
+        return Played(result, strictest(scenario), part.parents)
+    return Played(
+        result,
+        strictest(scenario),
+        part.parents,
+        trace.format,
+        trace.rejected_count,
+        tuple((r.line, r.reason) for r in trace.rejected[:20]),
+    )
+
+
+def latencies(result: SimulationResult) -> Mapping[str, np.ndarray]:
+    """Return the finished requests' times by name."""
+    table = result.table
+    found = {"ttft": table.ttft_s, "e2e": table.e2e_s}
+    return {name: values[np.isfinite(values)] for name, values in found.items()}
+
+
+def timeline(result: SimulationResult) -> Timeline:
+    """Return the state of all tiers together; the fullest cache counts."""
+    t = result.timeline
+    peak = max((tier.peak_cache_share for tier in result.tiers), default=0.0)
+    return Timeline(
+        t.time_s, t.running.sum(axis=1), t.waiting.sum(axis=1), t.cache_share.max(axis=1), peak
+    )
+
+
+def flows(played: Played) -> list[Flow]:
+    """Return requests by class → tier that answered, and what became of the others."""
+    table, figures = played.result.table, {t.name: t for t in played.result.tiers}
+    counts: dict[tuple[str, str], int] = {}
+    for c, name in enumerate(table.class_names):
+        parent = played.parents.get(name, name)
+        mine = table.class_index == c
+        for number, tier in enumerate(table.tier_names):
+            what = figures[tier].what or tier if tier in figures else tier
+            here = mine & (table.tier == number)
+            for escalated, shown in ((False, what), (True, f"↑ {what}")):
+                count = int((here & ((table.escalated > 0) == escalated)).sum())
+                counts[parent, shown] = counts.get((parent, shown), 0) + count
+        counts[parent, "✗"] = counts.get((parent, "✗"), 0) + int((mine & (table.tier < 0)).sum())
+    return [Flow(*ends, float(count)) for ends, count in counts.items() if count]

@@ -1,0 +1,159 @@
+"""Whether the plan holds at the peak: a replay with progress, its waits, queue and streams."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from advisor.charts.replay import latency_cdf, queue_timeline, sankey
+from advisor.errors import AdvisorError
+from advisor.optimizer.fleets import Part
+from advisor.report.numbers import significant
+from advisor.schema.text import Text
+from advisor.ui.errors import show_error
+from advisor.ui.jobs import Job
+from advisor.ui.play import MAX_MB, Played, flows, latencies, play, timeline
+from advisor.ui.show import Cell, chart, table
+from advisor.ui.view import View, current
+from advisor.ui.work import planned_fleets
+
+_JOB = "_replay_job"
+_POLL_S = 0.4
+
+
+def _start(view: View, part: Part, seed: int) -> None:
+    """Start the replay; callback."""
+    before: Job[Played] | None = st.session_state.get(_JOB)
+    if before is not None:
+        before.stop()
+    upload = st.session_state.get("trace_file")
+    given = (upload.name, upload.getvalue()) if upload is not None else None
+    run = partial(play, scenario=view.asked.scenario, part=part, seed=seed, upload=given)
+    job: Job[Played] = Job(run)
+    st.session_state[_JOB] = job
+    job.start()
+    job.wait(_POLL_S)
+
+
+@st.fragment(run_every=_POLL_S)
+def _watch(view: View) -> None:
+    """Draw the progress; once the run has ended, draw the page anew."""
+    job: Job[Played] = st.session_state[_JOB]
+    if not job.running:
+        st.rerun()
+    st.progress(job.share_done, view.say("ui_replaying"))
+    st.button(view.say("ui_stop"), on_click=job.stop, key="stop")
+
+
+def _controls(view: View, parts: list[Part]) -> None:
+    left, right = st.columns(2)
+    left.file_uploader(
+        view.say("ui_trace"),
+        type=("csv", "jsonl", "json", "gz", "zip"),
+        key="trace_file",
+        help=view.say("ui_trace_help"),
+        max_upload_size=MAX_MB,
+    )
+    seed = right.number_input(view.say("ui_seed"), 0, 2**31 - 1, 1, key="replay_seed")
+    part = parts[0]
+    if len(parts) > 1:
+        names = [" + ".join(t.name for t in p.fleet.tier) for p in parts]
+        chosen = right.selectbox(
+            view.say("ui_part"), range(len(parts)), format_func=names.__getitem__
+        )
+        part = parts[chosen]
+    st.button(view.say("ui_replay"), on_click=_start, args=(view, part, seed), key="run")
+
+
+def _tiers(played: Played, view: View) -> None:
+    say = view.style.say
+    rows: list[tuple[Cell, ...]] = [
+        (
+            t.name,
+            t.what,
+            t.requests,
+            t.escalated,
+            f"{t.busy_share:.0%}",
+            f"{t.peak_cache_share:.0%}",
+            t.usd if t.usd is not None else "–",
+            t.idle_usd if t.idle_usd is not None else "–",
+            say(f"name_{t.evidence}"),
+        )
+        for t in played.result.tiers
+    ]
+    keys = (
+        "col_tier",
+        "col_what",
+        "axis_requests",
+        "col_escalated",
+        "col_utilisation",
+        "axis_kv_percent",
+        "col_usd",
+        "col_idle_usd",
+        "col_label",
+    )
+    st.subheader(view.say("title_tiers"), anchor=False)
+    table([say(k) for k in keys], rows, say("title_tiers"))
+
+
+def _result(played: Played, view: View) -> None:
+    r = played.result
+    if r.interrupted:
+        st.info(view.say("ui_interrupted"))
+    if r.unstable:
+        st.error(view.say("ui_unstable"))
+    if played.trace_format:
+        text = Text.of(
+            "ui_trace_read",
+            format=played.trace_format,
+            requests=len(r.table.arrival_s),
+            rejected=played.rejected,
+        )
+        st.markdown(view.say(text))
+        for line, reason in played.reasons:
+            st.caption(view.say(Text.of("ui_trace_line", line=line, reason=reason)))
+    text = Text.of(
+        "ui_replayed",
+        requests=f"{len(r.table.arrival_s):,}",
+        finished=f"{r.counts.get('finished', 0):,}",
+        rate=significant(r.requests_per_s),
+        seed=r.seed,
+    )
+    st.markdown(view.say(text))
+    waits = latencies(r)
+    if all(len(values) for values in waits.values()):
+        slo = played.slo
+        limits = {n: v for n in waits if slo and (v := getattr(slo, f"{n}_s")) is not None}
+        percentile = slo.percentile if slo else 95.0
+        chart(latency_cdf(waits, limits, percentile, view.style), view, "cdf", "title_cdf")
+    chart(queue_timeline(timeline(r), view.style), view, "queue", "title_queue")
+    chart(sankey(flows(played), view.style), view, "sankey", "title_sankey")
+    _tiers(played, view)
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title(view.say("page_replay"), anchor=False)
+    st.markdown(view.say("replay_head"))
+    with st.spinner(view.say("ui_working")):
+        parts = planned_fleets(view.asked.scenario)
+    if not parts:
+        st.error(view.say("replay_nothing"))
+        return
+    _controls(view, parts)
+    job: Job[Played] | None = st.session_state.get(_JOB)
+    if job is None:
+        st.info(view.say("replay_press"))
+    elif job.running:
+        _watch(view)
+    elif isinstance(job.error, AdvisorError):
+        show_error(job.error, view)
+    elif job.error is not None:
+        raise job.error
+    elif job.result is not None:
+        _result(job.result, view)
+
+
+if __name__ == "__main__":
+    show(current())

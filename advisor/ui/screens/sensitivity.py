@@ -1,0 +1,54 @@
+"""What would change the answer: the cost's tornado, the decision's flips, two inputs at once."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from advisor.charts.chart import plan_name
+from advisor.charts.heat import heat_map
+from advisor.charts.tornado import decision, tornado
+from advisor.optimizer.result import Uncertainty
+from advisor.schema.text import Text
+from advisor.ui import grid
+from advisor.ui.infeasible import ways_out
+from advisor.ui.plans import money_of
+from advisor.ui.show import chart, table
+from advisor.ui.view import View, current
+from advisor.ui.work import recommended
+
+
+def _sure(u: Uncertainty, view: View) -> None:
+    st.subheader(view.say("title_sure"), anchor=False)
+    say = view.style.say
+    ordered = sorted(u.probability_cheapest.items(), key=lambda item: -item[1])
+    rows = [(plan_name(kind, view.style), f"{share:.0%}") for kind, share in ordered]
+    table([say("col_plan"), say("col_probability")], rows, say("title_sure"))
+    text = Text.of(
+        "ui_sure", samples=u.samples, feasible=f"{u.probability_feasible:.0%}", seed=u.seed
+    )
+    st.caption(view.say(text))
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title(view.say("page_sensitivity"), anchor=False)
+    with st.spinner(view.say("ui_working")):
+        r = recommended(view.asked.scenario)
+    if r.plan is None:
+        ways_out(r, view)
+        return
+    money = money_of(r)
+    if r.uncertainty is not None:
+        u = r.uncertainty
+        found = tornado(u, r.plan.usd_per_month.value, view.style, money)
+        chart(found, view, "tornado", "title_tornado")
+        chart(decision(u, view.style), view, "decision", "title_decision")
+        _sure(u, view)
+    st.subheader(view.say("title_heat"), anchor=False)
+    cells = grid.ask(view)
+    if cells is not None:
+        chart(heat_map(cells, view.style, money), view, "heat")
+
+
+if __name__ == "__main__":
+    show(current())

@@ -1,0 +1,96 @@
+"""Long work behind the pages: each question is answered once, whoever asks."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from advisor.optimizer.fleets import Part
+from advisor.optimizer.result import Breakeven, Recommendation
+from advisor.schema.scenario import Scenario
+
+T = TypeVar("T")
+AT_ONCE = 2
+"""Optimisations that run side by side: more would only slow each other."""
+
+
+class Once(Generic[T]):
+    """Answers by key: a question being answered is waited for, not asked again.
+
+    Parameters
+    ----------
+    most
+        Answers kept, the latest used last.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._found: OrderedDict[object, T] = OrderedDict()
+        self._running: dict[object, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, key: object, answer: Callable[[], T]) -> T:
+        """Return the answer of a key, from ``answer`` the first time."""
+        with self._guard:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+            mine = self._running.setdefault(key, threading.Lock())
+        with mine:
+            with self._guard:
+                if key in self._found:
+                    return self._found[key]
+            value = answer()
+            with self._guard:
+                self._found[key] = value
+                self._running.pop(key, None)
+                while len(self._found) > self._most:
+                    self._found.popitem(last=False)
+            return value
+
+
+_slots = threading.BoundedSemaphore(AT_ONCE)
+_recommendations: Once[Recommendation] = Once()
+_breakevens: Once[Breakeven] = Once()
+_fleets: Once[list[Part]] = Once()
+
+
+def _key(scenario: Scenario) -> bytes:
+    return msgspec.json.encode(scenario)
+
+
+def recommended(scenario: Scenario) -> Recommendation:
+    """Return the recommendation without replay."""
+    from advisor.optimizer.recommend import recommend
+
+    def run() -> Recommendation:
+        with _slots:
+            return recommend(scenario)
+
+    return _recommendations.get(_key(scenario), run)
+
+
+def planned_fleets(scenario: Scenario) -> list[Part]:
+    """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
+    from advisor.ui.play import planned
+
+    def run() -> list[Part]:
+        with _slots:
+            return planned(scenario)
+
+    return _fleets.get(_key(scenario), run)
+
+
+def broken_even(scenario: Scenario) -> Breakeven:
+    """Return the cost of each kind of plan over the load."""
+    from advisor.optimizer.breakeven import breakeven
+
+    def run() -> Breakeven:
+        with _slots:
+            return breakeven(scenario)
+
+    return _breakevens.get(_key(scenario), run)

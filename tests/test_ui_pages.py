@@ -1,0 +1,185 @@
+"""Every page in both languages over every example, and what its widgets do."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from typer.main import get_command
+
+from advisor.cli.main import app
+from advisor.report.locale import LANGUAGES, words
+from advisor.report.numbers import seconds, significant
+from advisor.ui.asked import as_query, asked_of, defaults
+from advisor.ui.question import as_toml, examples
+
+SCRIPT = Path(__file__).resolve().parent.parent / "advisor" / "ui" / "app.py"
+SCREENS = ("answer", "compare", "why", "replay", "sensitivity", "claims", "data")
+CJK = re.compile(r"[\u4e00-\u9fff]")
+IMPOSSIBLE = {"base": "customer-service", "budget": "20"}
+"""A budget that pays for nothing."""
+
+
+def opened(screen: str = "answer", lang: str = "en", **query: str) -> AppTest:
+    test = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    for key, value in {"lang": lang, **query}.items():
+        test.query_params[key] = value
+    test.run()
+    if screen != "answer":
+        test.switch_page(f"screens/{screen}.py").run()
+    return test
+
+
+def healthy(test: AppTest, lang: str) -> None:
+    assert not test.exception
+    told = [e.value for e in test.error]
+    assert not any(words(lang)["ui_bug"] in text for text in told), [c.value for c in test.code]
+    assert test.title
+
+
+@cache
+def cli_json(*call: str) -> Any:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        get_command(app)(list(call), standalone_mode=False)
+    return json.loads(out.getvalue())
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("base", sorted(examples()))
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_opens(screen, base, lang):
+    test = opened(screen, lang, base=base)
+    healthy(test, lang)
+    assert bool(CJK.search(test.title[0].value)) == (lang == "zh")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_bears_a_question_without_answer(screen, lang):
+    healthy(opened(screen, lang, **IMPOSSIBLE), lang)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_question_without_answer_offers_a_way_out_that_works(lang):
+    test = opened("answer", lang, **IMPOSSIBLE)
+    assert any(words(lang)["error_infeasible"] in e.value for e in test.error)
+    ways = [b for b in test.button if b.key.startswith("way_")]
+    assert ways
+    ways[0].click().run()
+    healthy(test, lang)
+    assert not test.error
+    assert test.metric
+
+
+def test_why_shows_the_numbers_of_the_command():
+    test = opened("why", "en", model="32B", hw="a100-sxm-80", concurrency="8")
+    asked = cli_json(
+        *("estimate", "--model", "32B", "--hw", "a100-sxm-80", "--concurrency", "8"),
+        *("--isl", str(test.number_input(key="isl").value)),
+        *("--osl", str(test.number_input(key="osl").value)),
+        *("--site", test.selectbox(key="site").value, "--json"),
+    )["result"]
+    shown = {m.label: m.value for m in test.metric}
+    value, unit = seconds(asked["ttft_s"]["value"])
+    assert shown["TTFT"] == f"{significant(value)} {unit}"
+    value, unit = seconds(asked["tpot_s"]["value"])
+    assert shown["TPOT"] == f"{significant(value)} {unit}"
+    assert shown["Output tok/s"] == significant(asked["output_tok_per_s"]["value"])
+    assert f"${significant(asked['usd_per_mtok_output']['value'])}" in shown.values()
+
+
+@pytest.mark.parametrize("base", ["customer-service", "rag-documents"])
+def test_the_answer_shows_the_numbers_of_the_command(base):
+    path = SCRIPT.parents[2] / "examples" / f"{base}.toml"
+    told = cli_json("recommend", str(path), "--no-replay", "--json")
+    found = told.get("result", told)
+    cost, per_usd = found["plan"]["usd_per_month"], found["per_usd"]
+    test = opened("answer", "en", base=base)
+    month, mtok = test.metric[:2]
+    assert month.value == f"{significant(cost['value'] * per_usd)} {found['currency']}"
+    assert significant(cost["low80"] * per_usd) in month.delta
+    assert significant(found["plan"]["usd_per_mtok"]["value"] * per_usd) in mtok.value
+
+
+def test_a_limit_out_of_reach_is_mended_by_its_button():
+    test = opened("why", "en", slo_ttft_ms="0.5")
+    assert "no operating point" in test.error[0].value
+    test.button(key="relax_0").click().run()
+    healthy(test, "en")
+    assert test.metric
+    assert test.number_input(key="slo_ttft_ms").value > 0.5
+
+
+def test_a_field_reaches_the_link():
+    test = opened("why", "en")
+    test.number_input(key="isl").set_value(2048).run()
+    assert test.query_params["isl"] == "2048"
+    assert set(test.query_params) >= {"lang", "base", "data", "floor", "model"}
+
+
+def test_an_old_link_says_that_data_changed():
+    assert any("changed" in i.value for i in opened("why", "en", data="old").info)
+    query = as_query(asked_of(defaults(sorted(examples())[0], ""), ""), "en", "")
+    query["data"] = opened("why").query_params["data"]
+    assert not opened("why", **query).info
+
+
+def test_a_bad_link_is_told_and_the_default_stands():
+    test = opened("why", "en", hw="nonsense", isl="-1")
+    assert sum("isn't valid" in i.value for i in test.info) == 2
+    assert test.selectbox(key="hw").value == "h20-96"
+
+
+def test_a_base_fills_the_fields():
+    bases = sorted(examples())
+    test = opened("data", "en", base=bases[0])
+    test.selectbox(key="base").set_value(bases[-1]).run()
+    wanted = defaults(bases[-1], "")
+    assert test.number_input(key="isl").value == wanted["isl"]
+    assert test.number_input(key="per_day").value == wanted["per_day"]
+
+
+def test_the_language_switch_changes_every_word_at_once():
+    test = opened("data", "en")
+    test.session_state["lang"] = "zh"
+    test.run()
+    healthy(test, "zh")
+    assert test.title[0].value == words("zh")["page_data"]
+    assert test.query_params["lang"] == "zh"
+
+
+def test_the_sidebar_hands_out_the_scenario_it_shows():
+    test = opened("data", "en", per_day="5000")
+    base = test.selectbox(key="base").value
+    text = as_toml(asked_of({**defaults(base, ""), "per_day": 5000.0}, "").scenario)
+    assert "requests_per_month = 152187.5" in text
+    assert any("advisor estimate" in c.value for c in test.code)
+
+
+def test_a_replay_runs_and_shows_its_figures():
+    test = opened("replay", "en")
+    assert test.info
+    test.button(key="run").click().run()
+    for _ in range(100):
+        if not [b for b in test.button if b.key == "stop"]:
+            break
+        test.session_state["_replay_job"].wait(1.0)
+        test.run()
+    healthy(test, "en")
+    assert any("finished" in m.value for m in test.markdown)
+
+
+def test_data_lists_entries_with_their_facts():
+    test = opened("data", "en")
+    assert len(test.dataframe[0].value) > 200
+    test.selectbox(key="entry_hardware").set_value("h20-96").run()
+    healthy(test, "en")
+    assert any("memory.bytes_per_s" in str(d.value) for d in test.dataframe)
