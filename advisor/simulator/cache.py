@@ -143,7 +143,7 @@ def _covered(w: World, s: int, i: int, tokens: int) -> int:
     request = w.requests[i]
     if not w.servers[s].prefix:
         return 0
-    return min(request.block_high - request.block_low, tokens // w.block_tokens[0])
+    return int(min(request.block_high - request.block_low, tokens // w.block_tokens[0]))
 
 
 @njit(cache=True)

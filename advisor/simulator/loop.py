@@ -223,7 +223,7 @@ def _quiet(w: World, time_s: float) -> bool:
     i = _stream(w)
     if i != NONE and w.requests[i].arrival_s <= time_s:
         return False
-    return w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s
+    return bool(w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s)
 
 
 @njit(cache=True)

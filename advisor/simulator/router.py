@@ -49,7 +49,7 @@ SECONDS_PER_MINUTE = 60.0
 def _open(server: Any, tier: Any, role: int) -> bool:
     if not server.accepting or (tier.has_roles and server.role != role):
         return False
-    return tier.max_outstanding == 0 or server.outstanding < tier.max_outstanding
+    return bool(tier.max_outstanding == 0 or server.outstanding < tier.max_outstanding)
 
 
 @njit(cache=True)

@@ -34,7 +34,7 @@ def context_of(w: World, s: int, at: int) -> float:
 @njit(cache=True)
 def _phase(w: World, s: int, at: int) -> int:
     """When a slot needs a block: its context less the clock, modulo the block size."""
-    return int(w.slots[s, at].base) % w.servers[s].block_tokens
+    return int(int(w.slots[s, at].base) % w.servers[s].block_tokens)
 
 
 @njit(cache=True)
