@@ -12,6 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from advisor.calibration.serving_fits import left_out, median_error
+from advisor.calibration.serving_run import runs_of
 from advisor.calibration.validate import Line, Summary, refusals, summary_rows, validate_file
 from advisor.catalogue.devices import efficiency_ids, read_efficiency
 from advisor.catalogue.engine_costs import engine_cost_file
@@ -69,6 +73,31 @@ def kind_rows() -> list[str]:
     return lines
 
 
+def scheme_rows(path: Path) -> list[str]:
+    """Return pooled errors of serving runs by what was left out of the fit together."""
+    runs = runs_of(path)
+    rows = [run.row for run in runs.counted.runs]
+    kinds = np.array([row.kind for row in rows])
+    schemes = {
+        "device and model": None,
+        "device, model and engine": [f"{r.device}/{r.model}/{r.engine}" for r in rows],
+        "device": [r.device for r in rows],
+        "model": [r.model for r in rows],
+        "engine era": [era.id for era in runs.eras],
+    }
+    lines = [
+        "| left out together | kind | runs | TPOT | TTFT | throughput |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, groups in schemes.items():
+        off = left_out(runs, None if groups is None else np.array(groups))
+        for kind in ("dense", "moe"):
+            here = kinds == kind
+            cells = " | ".join(percent(median_error(off[here, c])) for c in range(3))
+            lines.append(f"| {name} | {kind} | {here.sum()} | {cells} |")
+    return lines
+
+
 def class_notes() -> list[str]:
     """Return, for each set of constants, what its notes say of left-out errors."""
     lines = []
@@ -85,7 +114,7 @@ def width_table() -> list[str]:
     lines = ["| metric | label | classes | 80 % | 95 % | rows | groups | from |", "|---" * 8 + "|"]
     for w in width_file().width:
         spans = " | ".join(f"x/÷ {math.exp(q):.2f}" for q in (w.q80, w.q95))
-        classes = ", ".join(w.device_classes) or "all"
+        classes = ", ".join((*(w.device_classes or ("all",)), *w.kinds))
         cells = (w.metric, w.evidence, classes, spans, w.rows, w.groups, w.because)
         lines.append("| " + " | ".join(str(c) for c in cells) + " |")
     return lines
@@ -150,8 +179,12 @@ def main(serving: Path, device: Path) -> None:
         (HERE / "validation-head.md").read_text(encoding="utf-8").rstrip(),
         "\n## Held out: engine eras\n",
         f"{left} serving runs; each (device, model) group predicted with the rest fitted. A lone",
-        "group of an era is predicted with the prior that all engines share.\n",
+        "group of an era is predicted with what other eras and engines share. Coverage is that of",
+        "ranges made from other groups alone.\n",
         *era_table(),
+        "\n## Held out: other ways to leave out\n",
+        "Medians over all runs of a kind.\n",
+        *scheme_rows(serving),
         "\n## Held out: device classes\n",
         *class_notes(),
         "\n## In sample: serving runs with the constants as shipped\n",

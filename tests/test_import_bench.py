@@ -386,7 +386,8 @@ def truth(concurrency: int) -> tuple[float, float]:
     layout = place(setup, ASKED)[0]
     cost = msgspec.structs.replace(setup.cost, kernel_factor=setup.cost.kernel_factor * FACTOR)
     case = case_of(BenchPoint("x", isl=1000, osl=300), setup, layout)
-    profile = Profile(1000.0, 300.0, float(cost.step_tokens or 0), 1000.0, cost=cost)
+    budget = cost.step_tokens or setup.engine.scheduler.max_step_tokens.value
+    profile = Profile(1000.0, 300.0, float(budget), 1000.0, cost=cost)
     load = closed_loop(case.model, profile, float(concurrency))
     return float(load.ttft_s), float(load.tpot_s)
 

@@ -214,7 +214,7 @@ def test_written_constants_read_back(tmp_path: Path) -> None:
         gemm={"bf16": Gemm(compute_share=0.81234, memory_share=0.8, launch_s=1.23456e-6)},
         decode_attention=DecodeAttention(memory_share=0.8, launch_s=0.0, per_sequence_head_s=0.0),
         prefill_attention=PrefillAttention(compute_share=0.5, launch_s=1e-5),
-        elementwise=write.ELEMENTWISE,
+        elementwise=kernel_models.ELEMENTWISE,
     )
     path = write.write_family(made, tmp_path)
     read = msgspec.toml.decode(path.read_bytes(), type=Efficiency)

@@ -7,6 +7,7 @@ fitted to several devices of a family at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -223,12 +224,17 @@ def collective_sample(rows: CollectiveRows, sheet: Datasheet, most_devices: int 
     return Sample((size / sheet.link_bytes_per_s, devices), rows.seconds[chosen], group, size)
 
 
-def collective_kernels() -> list[Kernel[Collective]]:
-    """Return the all-reduce model."""
+IN_SWITCH_EXPONENT = 0.5
+"""All-reduce volume where the switch adds up (NVLink SHARP, Hopper and later): measured times of
+two, four and eight devices grow as the root of a ring's."""
 
-    def build(free: Array) -> Collective:
+
+def collective_kernels() -> list[Kernel[Collective]]:
+    """Return the all-reduce model of a ring, and that of switches that add up on the way."""
+
+    def build(free: Array, exponent: float) -> Collective:
         latency, doubling, share = (float(number) for number in free)
-        return Collective(latency_s=latency, latency_per_doubling_s=doubling, bandwidth_share=share)
+        return Collective(latency, doubling, share, exponent)
 
     def seconds(constants: Collective, inputs: tuple[Array, ...]) -> Array:
         size, devices = inputs
@@ -238,7 +244,11 @@ def collective_kernels() -> list[Kernel[Collective]]:
             result[at] = interconnect.all_reduce_s(size[at], int(count), 1.0, constants)
         return result
 
-    return [Kernel(build, seconds, (5e-7, 1e-9, 0.05), (4e-6, 5e-7, 0.6), (1e-4, 3e-5, 1.2))]
+    bounds = (5e-7, 1e-9, 0.05), (4e-6, 5e-7, 0.6), (1e-4, 3e-5, 1.2)
+    return [
+        Kernel(partial(build, exponent=exponent), seconds, *bounds)
+        for exponent in (1.0, IN_SWITCH_EXPONENT)
+    ]
 
 
 QUANTISE_BYTES = 3.0
@@ -246,6 +256,17 @@ QUANTISE_BYTES = 3.0
 
 LAUNCHES_PER_LAYER, ELEMENTWISE_SHARE = 5.0, 0.7
 """Prototype values: the tables time the kernel alone, on data that stays in cache."""
+
+
+ELEMENTWISE = Elementwise(
+    launch_s=2.2e-6,
+    launches_per_layer=LAUNCHES_PER_LAYER,
+    memory_share=ELEMENTWISE_SHARE,
+    launches_per_recurrent_layer=7.0,
+    launches_per_sparse_layer=28.0,
+)
+"""Prototype values: a kernel launch inside a CUDA graph, where no table times such kernels; more
+launches of recurrent and of sparse layers as serving runs of Qwen3.5 and GLM-5 show."""
 
 
 def elementwise_sample(rows: ElementwiseRows, sheet: Datasheet) -> Sample:

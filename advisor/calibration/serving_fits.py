@@ -1,161 +1,180 @@
 """Fitting what engines add to kernel times, from serving runs.
 
-Five constants an engine era and kind of model, each with a unit and a bound
-(:class:`advisor.schema.engine.EngineCost`), and the step's token budget among those engines
-ship with. Loss: soft absolute error of log TPOT, and of log TTFT at less weight, since repeated
-runs of one configuration scatter three times as much there, plus a pull towards the prior that
-all engines share: eras with few groups would else fit their models' quirks. Whole (device,
-model) groups are left out in turn to measure the error that counts.
+Six constants an engine era and kind of model, each with a unit and a bound
+(:class:`advisor.schema.engine.EngineCost`), pooled over engines and eras
+(:mod:`advisor.calibration.serving_levels`): first those of a step to TPOT, then the delays to
+TTFT. Whole (device, model) groups are left out in turn, over all eras at once, to measure the
+error that counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.calibration.serving_predict import Run, predict_run
-from advisor.calibration.serving_rows import Measured
+from advisor.calibration.serving_levels import Labels, Levels, Term, fit_levels
+from advisor.calibration.serving_linear import Array, Counted, log_residuals, predict_counted
 from advisor.schema.engine import EngineCost, EngineEra
 
-STEP_TOKENS = (2048, 8192, 16384)
-"""Token budgets of a step that the engines covered ship or recommend."""
-FIT_ROWS = 60
-FIT_ROUNDS = 70
-LEFT_OUT_ROUNDS = 50
-TTFT_WEIGHT = 0.4
-SOFT_TPOT, SOFT_TTFT = 0.05, 0.1
+_HOST = (("all", 0.3), ("era-kind", 1.5))
+STEP_TERMS = (
+    Term("kernel_factor", 1.0, (("all", 0.02), ("era-kind", 0.07))),
+    Term("per_step_s", 4e-4, _HOST),
+    Term("per_sequence_s", 3e-5, _HOST),
+)
+_DELAY = (("engine", 0.4), ("engine-kind", 0.4), ("era-kind", 0.4))
+WAIT_TERMS = (
+    Term("wait_factor", 1.0, (("era-kind", 0.2),)),
+    Term("per_request_s", 0.07, (("all", 1.0), *_DELAY)),
+    Term("per_client_s", 3e-4, (("all", 1.0), ("engine", 0.4), ("era-kind", 0.4))),
+    Term("ahead", 1.0),
+)
+SCALE_TPOT, SCALE_TTFT = 0.05, 0.1
 """Log errors below these count quadratically: about the scatter of repeated runs."""
-PRIOR_WEIGHT = 0.01
-"""Loss of a constant one scale away from its prior."""
-SCALES = (0.15, *[math.log(2.5)] * 4)
-"""Log distance from the prior that counts as one: kernel factor, then the four times."""
-FARTHEST = 3.0
-SIMPLEX = 0.7
+OBSERVATIONS_TPOT = {"dense": 1.0, "moe": 0.1}
+OBSERVATIONS_TTFT = 8.0
+"""What a (device, model) group of an era counts for, however many runs it has: its runs err
+alike. Scatter between groups of an era is some 5 % in TPOT of dense and 16 % of expert models."""
 
-Array = NDArray[np.float64]
-Sample = tuple[Run, Measured]
+FULL_GROUP = 20
+"""Runs a group needs to count in full."""
 
 
 @dataclass(frozen=True)
-class EraFit:
-    """Costs of one era and what they reach.
+class Pooled:
+    """Fitted constants of all engines."""
 
-    ``residuals`` are log(measured/predicted) of TPOT, TTFT and throughput on rows of groups
-    left out of the fit; ``inside`` the same in sample.
-    """
+    steps: Levels
+    waits: Levels
 
-    cost: EngineCost
-    rows: int
-    groups: int
-    inside: Array
-    residuals: Array
-
-
-def _cost(x: Sequence[float], step_tokens: int, prior: EngineCost) -> EngineCost:
-    """Return the costs at scaled log distances ``x`` from the prior."""
-    ratios = [
-        math.exp(scale * min(max(v, -FARTHEST), FARTHEST))
-        for v, scale in zip(x, SCALES, strict=True)
-    ]
-    return EngineCost(
-        kernel_factor=round(prior.kernel_factor * ratios[0], 4),
-        per_step_s=round(prior.per_step_s * ratios[1], 7),
-        per_sequence_s=round(prior.per_sequence_s * ratios[2], 8),
-        per_request_s=round(prior.per_request_s * ratios[3], 5),
-        per_client_s=round(prior.per_client_s * ratios[4], 6),
-        step_tokens=step_tokens,
-    )
-
-
-def residuals(samples: Sequence[Sample], cost: EngineCost) -> Array:
-    """Return log(measured / predicted) of TPOT, TTFT and throughput, one row a run."""
-    rows = []
-    for run, measured in samples:
-        p = predict_run(run, cost)
-        steps = run.row.osl - 1
-        told = measured.ttft_s + steps * measured.tpot_s
-        ours = p.ttft_s + steps * p.tpot_s
-        rows.append(
-            (
-                math.log(measured.tpot_s / p.tpot_s),
-                math.log(measured.ttft_s / p.ttft_s),
-                math.log(ours / told),
-            )
+    def cost(self, labels: Labels) -> EngineCost:
+        """Return the costs of an engine era and kind of model."""
+        kernel, step, sequence = self.steps.constants(labels)
+        wait, request, client, _ = self.waits.constants(labels)
+        return EngineCost(
+            kernel_factor=round(float(kernel), 4),
+            per_step_s=round(float(step), 7),
+            per_sequence_s=round(float(sequence), 8),
+            per_request_s=round(float(request), 5),
+            per_client_s=round(float(client), 6),
+            wait_factor=round(float(wait), 4),
         )
-    return np.array(rows)
 
 
-def _soft(values: Array, scale: float) -> float:
-    return float(np.mean(np.sqrt(scale * scale + values * values) - scale))
+def labels_of(era: EngineEra) -> Labels:
+    """Return an era's levels."""
+    return {
+        "all": "all",
+        "engine": era.engine,
+        "engine-kind": f"{era.engine}-{era.kind}",
+        "era-kind": era.id,
+    }
 
 
-def _search(
-    samples: Sequence[Sample], step_tokens: int, rounds: int, prior: EngineCost
-) -> tuple[list[float], float]:
-    from scipy.optimize import minimize
+@dataclass(frozen=True)
+class Runs:
+    """Runs with the era each belongs to."""
 
-    def loss(x: Sequence[float]) -> float:
-        off = residuals(samples, _cost(x, step_tokens, prior))
-        pull = PRIOR_WEIGHT * sum(v * v for v in x)
-        return _soft(off[:, 0], SOFT_TPOT) + TTFT_WEIGHT * _soft(off[:, 1], SOFT_TTFT) + pull
+    counted: Counted
+    eras: tuple[EngineEra, ...]
 
-    corners = np.vstack([np.zeros(len(SCALES)), SIMPLEX * np.eye(len(SCALES))])
-    options = {"maxfev": rounds, "initial_simplex": corners}
-    found = minimize(loss, corners[0], method="Nelder-Mead", options=options)
-    return [float(v) for v in found.x], float(found.fun)
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Device and model of every run."""
+        return np.array(["/".join(run.row.group) for run in self.counted.runs])
 
-
-def _thin(samples: Sequence[Sample], rows: int, seed: int) -> list[Sample]:
-    """Return at most so many samples, the same ones for the same seed."""
-    order = np.random.default_rng(seed).permutation(len(samples))[:rows]
-    return [samples[i] for i in sorted(order)]
+    def take(self, chosen: NDArray[np.bool_]) -> Runs:
+        """Return some of the runs."""
+        eras = tuple(era for era, use in zip(self.eras, chosen, strict=True) if use)
+        return Runs(self.counted.take(chosen), eras)
 
 
-def fit_era(
-    samples: Sequence[Sample],
-    prior: EngineCost,
-    on_progress: Callable[[str], None] | None = None,
-) -> EraFit:
-    """Fit one era, and measure it on groups left out.
+def fit_pooled(runs: Runs) -> Pooled:
+    """Fit the constants of all eras together."""
+    counted, labels = runs.counted, [labels_of(era) for era in runs.eras]
+    keys = [
+        (*run.row.group, run.row.weight_format, era.id)
+        for run, era in zip(counted.runs, runs.eras, strict=True)
+    ]
+    sizes = Counter(keys)
+    share = np.array([1.0 / max(sizes[key], FULL_GROUP) for key in keys])
+    counts = np.array([OBSERVATIONS_TPOT[era.kind] for era in runs.eras])
+    steps = fit_levels(
+        counted.tpot, counted.told_tpot_s, labels, STEP_TERMS, share * counts, SCALE_TPOT
+    )
+    found = np.array([steps.constants(one) for one in labels])
+    wait = (counted.wait * found).sum(1)
+    columns = np.column_stack(
+        [wait, np.ones_like(wait), counted.clients, found[:, 0] * counted.ahead_s]
+    )
+    waits = fit_levels(
+        columns,
+        counted.told_ttft_s,
+        labels,
+        WAIT_TERMS,
+        share * OBSERVATIONS_TTFT,
+        SCALE_TTFT,
+    )
+    return Pooled(steps, waits)
 
-    Parameters
-    ----------
-    samples
-        Runs of the era with their measurements.
-    prior
-        Costs all engines share; a lone group left out is predicted with them.
-    on_progress
-        Called with one line at each stage.
+
+def residuals(runs: Runs, pooled: Pooled) -> Array:
+    """Return log(measured / predicted) of TPOT, TTFT and throughput, one row a run."""
+    by_era = {era.id: pooled.cost(labels_of(era)) for era in runs.eras}
+    predicted = predict_counted(runs.counted, [by_era[era.id] for era in runs.eras])
+    return log_residuals(runs.counted, predicted)
+
+
+def left_out(runs: Runs, by: NDArray[np.str_] | None = None) -> Array:
+    """Return the residuals of every run, its group left out of the fit.
+
+    ``by`` names each run's group; None: device and model, whatever the engine.
     """
-    tell = on_progress or (lambda _: None)
-    thin = _thin(samples, FIT_ROWS, 0)
-    tried = []
-    for budget in STEP_TOKENS:
-        x, loss = _search(thin, budget, FIT_ROUNDS, prior)
-        tell(f"  step budget {budget}: loss {loss:.4f}")
-        tried.append((loss, budget, x))
-    _, budget, best = min(tried)
-    cost = _cost(best, budget, prior)
-    by_group: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_group[sample[0].row.group].append(sample)
-    left = []
-    for number, (group, held) in enumerate(sorted(by_group.items())):
-        rest = [s for s in samples if s[0].row.group != group]
-        held_cost = msgspec.structs.replace(prior, step_tokens=budget)
-        if rest:
-            x, _ = _search(_thin(rest, FIT_ROWS, number), budget, LEFT_OUT_ROUNDS, prior)
-            held_cost = _cost(x, budget, prior)
-        left.append(residuals(held, held_cost))
-        tell(f"  left out {group[0]} {group[1]}: TPOT {median_error(left[-1][:, 0]):.1%}")
-    inside = residuals(samples, cost)
-    return EraFit(cost, len(samples), len(by_group), inside, np.concatenate(left))
+    groups = runs.groups if by is None else by
+    found = np.zeros((len(runs.eras), 3))
+    for group in sorted(set(groups)):
+        held = groups == group
+        if not held.all():
+            found[held] = residuals(runs.take(held), fit_pooled(runs.take(~held)))
+    return found
+
+
+def nested_inside(runs: Runs, tell: Callable[[str], None] | None = None) -> NDArray[np.bool_]:
+    """Tell which measurements lie inside ranges that no run of their group had a part in.
+
+    For each group, ranges come from the other groups' residuals under fits without both.
+
+    Returns
+    -------
+    Array (runs, 3 metrics, 2 ranges) of truth values.
+    """
+    groups = runs.groups
+    names = sorted(set(groups))
+    off: dict[tuple[str, str], Array] = {}
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            without = fit_pooled(runs.take((groups != one) & (groups != other)))
+            off[one, other] = residuals(runs.take(groups == one), without)
+            off[other, one] = residuals(runs.take(groups == other), without)
+        if tell:
+            tell(f"  ranges without {one}")
+    own, kinds = left_out(runs), np.array([era.kind for era in runs.eras])
+    inside = np.zeros((len(groups), 3, 2), dtype=bool)
+    for one in names:
+        rest = np.concatenate([off[other, one] for other in names if other != one])
+        kind_of_rest = np.concatenate([kinds[groups == other] for other in names if other != one])
+        for kind in sorted(set(kinds)):
+            held = (groups == one) & (kinds == kind)
+            for column in range(3):
+                widths = quantiles(rest[kind_of_rest == kind, column])
+                for which, width in enumerate(widths):
+                    inside[held, column, which] = np.abs(own[held, column]) <= width
+    return inside
 
 
 def median_error(off: Array) -> float:
@@ -163,31 +182,11 @@ def median_error(off: Array) -> float:
     return float(np.median(np.abs(np.expm1(-off)))) if len(off) else 0.0
 
 
-def fitted_era(era: EngineEra, fit: EraFit) -> EngineEra:
-    """Return the era with fitted costs and errors in place of the old ones."""
-    return EngineEra(
-        id=era.id,
-        engine=era.engine,
-        kind=era.kind,
-        runs=era.runs,
-        engines=era.engines,
-        versions=era.versions,
-        only_versions=era.only_versions,
-        note=era.note,
-        cost=fit.cost,
-        rows=fit.rows,
-        groups=fit.groups,
-        left_out_tpot_error=round(median_error(fit.residuals[:, 0]), 4),
-        left_out_ttft_error=round(median_error(fit.residuals[:, 1]), 4),
-        left_out_throughput_error=round(median_error(fit.residuals[:, 2]), 4),
-    )
-
-
-def quantiles(off: Array) -> tuple[float, float]:
+def quantiles(off: Array | Sequence[float]) -> tuple[float, float]:
     """Return the 80 and 95 % quantiles of |log residual|, with the finite-sample correction.
 
     Split conformal prediction takes the ceil((n + 1) q)-th smallest (arXiv:1604.04173).
     """
-    size = np.sort(np.abs(off))
+    size = np.sort(np.abs(np.asarray(off)))
     ranks = [min(math.ceil((len(size) + 1) * q), len(size)) - 1 for q in (0.8, 0.95)]
     return float(size[ranks[0]]), float(size[ranks[1]])

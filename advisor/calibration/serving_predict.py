@@ -8,21 +8,25 @@ of the steady state's).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+import msgspec
 
 from advisor.calibration.serving_rows import ServingRow
 from advisor.catalogue.devices import FamilyChoice
 from advisor.catalogue.models import get_model
+from advisor.catalogue.recipes import recipe_of_run
 from advisor.errors import AdvisorError, InfeasibleError, MissingDataError
 from advisor.estimator.placement import memory_plan
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.setup import Setup, resolve, step_model
 from advisor.perf.layout import Layout
 from advisor.perf.replay import ClosedLoop, Limits, benchmark_lengths, longer_run
-from advisor.perf.step import StepModel
+from advisor.perf.step import Batch, StepModel
 from advisor.perf.table import StepTable
 from advisor.schema.engine import EngineCost
+from advisor.schema.recipe import Recipe
 
 PROMPTS_PER_CLIENT = 10
 SHORTEST_SHARE = 0.8
@@ -44,6 +48,7 @@ class Run:
     clients: int
     max_sequences: int
     kv_tokens: float
+    recipe: Recipe | None = None
 
     @property
     def family(self) -> FamilyChoice:
@@ -82,8 +87,8 @@ def _stored(row: ServingRow) -> str:
     return published if blocks else row.weight_format
 
 
-def resolve_run(row: ServingRow) -> Run:
-    """Turn a row's names into facts.
+def resolve_run(row: ServingRow, recipes: bool = True) -> Run:
+    """Turn a row's names into facts; without ``recipes`` its series' launch settings stay unknown.
 
     Raises
     ------
@@ -108,7 +113,50 @@ def resolve_run(row: ServingRow) -> Run:
     # The run was made, so at least one request fitted.
     sequences = int(setup.engine.scheduler.max_sequences.value)
     tokens = max(plan.kv_tokens / row.dp, float(row.isl + row.osl))
-    return Run(row, setup, step_model(setup, layout), clients, sequences, tokens)
+    recipe = _recipe(row, setup) if recipes else None
+    model = _with_experts(setup, layout, recipe.experts_as if recipe else None)
+    return Run(row, setup, model, clients, sequences, tokens, recipe)
+
+
+def _recipe(row: ServingRow, setup: Setup) -> Recipe | None:
+    return recipe_of_run(
+        run=row.run,
+        engine=row.engine,
+        model=row.model,
+        architecture=setup.device.architecture,
+        weight_format=row.weight_format,
+        lengths=(row.isl, row.osl),
+        tp=row.tp,
+        clients=row.concurrency,
+    )
+
+
+_CHOSEN: dict[tuple[int, Layout, str], StepModel] = {}
+
+
+def _with_experts(setup: Setup, layout: Layout, key: str | None) -> StepModel:
+    """Return the step model, with the expert kernels of another format if a recipe chose them."""
+    model = step_model(setup, layout)
+    experts = model.chip.efficiency.experts
+    if key is None or key not in experts:
+        return model
+    name = (id(model), layout, key)
+    if name not in _CHOSEN:
+        swapped = {**experts, setup.weights.gemm: experts[key]}
+        efficiency = msgspec.structs.replace(model.chip.efficiency, experts=swapped)
+        chip = replace(model.chip, efficiency=efficiency)
+        _CHOSEN[name] = StepModel(model.work, chip, model.pipeline_stages)
+    return _CHOSEN[name]
+
+
+def ahead_s(run: Run) -> float:
+    """Kernel time of the further prompts that share a prompt's step by its series' protocol."""
+    further = run.recipe.prompts_ahead if run.recipe else 0
+    if not further:
+        return 0.0
+    prompt = run.row.isl * (1.0 + SHORTEST_SHARE) / 2.0
+    both = run.model.seconds(Batch(chunks=[1.0, 1.0 + further], chunk_tokens=prompt))
+    return float(both[1] - both[0])
 
 
 _TABLES: dict[tuple[int, int, int, int], StepTable] = {}
@@ -130,14 +178,26 @@ def _table(run: Run, step_tokens: int) -> StepTable:
 def predict_run(run: Run, cost: EngineCost) -> Predicted:
     """Predict mean TTFT and TPOT of a run under an engine's costs."""
     row, scheduler = run.row, run.setup.engine.scheduler
-    budget = cost.step_tokens or int(scheduler.max_step_tokens.value)
+    recipe = run.recipe
+    told = recipe.budget_tokens(row.isl, round(row.concurrency / row.dp)) if recipe else None
+    budget = told or cost.step_tokens or int(scheduler.max_step_tokens.value)
     sent = PROMPTS_PER_CLIENT * run.clients
     prompts = min(sent, max(REPLAYED_WAVES * run.clients, SHORT_RUN))
     lengths = benchmark_lengths(row.isl, row.osl, prompts, SHORTEST_SHARE, seed=0)
     reserved = 1.0 if row.engine in RESERVING_ENGINES else 0.5
-    limits = Limits(budget, run.max_sequences, run.kv_tokens, scheduler.prefill_alone, reserved)
+    limits = Limits(
+        step_tokens=budget,
+        sequences=run.max_sequences,
+        kv_tokens=run.kv_tokens,
+        prefill_alone=scheduler.prefill_alone,
+        reserved_output=reserved,
+        wait_steps=recipe.wait_steps if recipe else 0,
+        wait_share=recipe.wait_share if recipe else 1.0,
+        poll_steps=recipe.poll_steps if recipe else 0,
+    )
     result = ClosedLoop(_table(run, budget), limits, cost, lengths, run.clients).run()
-    return Predicted(*longer_run(result, run.clients, sent))
+    ttft_s, tpot_s = longer_run(result, run.clients, sent)
+    return Predicted(ttft_s + cost.kernel_factor * ahead_s(run), tpot_s)
 
 
 def resolve_all(rows: list[ServingRow]) -> tuple[list[Run], dict[str, str]]:

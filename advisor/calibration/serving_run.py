@@ -10,15 +10,19 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.calibration.serving_fits import (
-    EraFit,
-    Sample,
-    fit_era,
-    fitted_era,
+    Pooled,
+    Runs,
+    fit_pooled,
+    labels_of,
+    left_out,
     median_error,
+    nested_inside,
     quantiles,
 )
+from advisor.calibration.serving_linear import Array, Sample, count_runs
 from advisor.calibration.serving_predict import resolve_run
 from advisor.calibration.serving_rows import read_serving
 from advisor.catalogue.engine_costs import engine_cost_file, era_of_run
@@ -32,29 +36,39 @@ METRICS: tuple[Literal["tpot", "ttft", "throughput"], ...] = ("tpot", "ttft", "t
 
 @dataclass(frozen=True)
 class ServingCalibration:
-    """Fitted eras, their fits, and the half-widths their left-out residuals give."""
+    """Fitted eras, and the half-widths their left-out residuals give."""
 
     file: EngineCostFile
-    fits: dict[str, EraFit]
     widths: tuple[Width, ...]
 
 
-def samples_by_era(path: Path) -> dict[str, list[Sample]]:
-    """Read and resolve the runs of a file, by the id of the era that measured them.
+def runs_of(path: Path, recipes: bool = True) -> Runs:
+    """Read, resolve and replay the runs of a file, each with the era that measured it.
+
+    Without ``recipes`` runs are replayed as if their series' launch settings were unknown.
 
     Rows without a measurement, that can't be resolved or that no era names are left out.
+
+    Raises
+    ------
+    MissingDataError
+        If no row belongs to a known era.
     """
-    eras = engine_cost_file().era
-    found: dict[str, list[Sample]] = {era.id: [] for era in eras}
+    samples: list[Sample] = []
+    eras: list[EngineEra] = []
     for row, measured in read_serving(path):
         era = era_of_run(row.engine, row.kind, row.run, row.engine_version)
         if era is None or measured is None or era.kind != row.kind:
             continue
         try:
-            found[era.id].append((resolve_run(row), measured))
+            samples.append((resolve_run(row, recipes), measured))
         except AdvisorError:
             continue
-    return found
+        eras.append(era)
+    if not samples:
+        msg = f"{path}: no run of an engine era that hwprofiles/efficiency/engine-costs.toml names"
+        raise MissingDataError(msg)
+    return Runs(count_runs(samples), tuple(eras))
 
 
 def calibrate_serving(
@@ -79,67 +93,89 @@ def calibrate_serving(
         If no row belongs to a known era.
     """
     tell = on_progress or (lambda _: None)
+    tell("replaying runs")
+    runs = runs_of(path)
+    pooled, off = fit_pooled(runs), left_out(runs)
+    tell("ranges, each without the runs of the group they are tested on")
+    inside = nested_inside(runs, tell)
     current = engine_cost_file()
-    samples = samples_by_era(path)
-    fitted = {era.id: era for era in current.era}
-    fits: dict[str, EraFit] = {}
-    for era in current.era:
-        if not samples[era.id]:
-            continue
-        tell(f"{era.id}: {len(samples[era.id])} runs")
-        fit = fit_era(samples[era.id], current.prior, tell)
-        fits[era.id], fitted[era.id] = fit, fitted_era(era, fit)
-        off = fit.residuals
-        tell(f"  left out: TPOT {median_error(off[:, 0]):.1%}, TTFT {median_error(off[:, 1]):.1%}")
-    if not fits:
-        msg = f"{path}: no run of an engine era that hwprofiles/efficiency/engine-costs.toml names"
-        raise MissingDataError(msg)
-    widths = _widths(fits, {era.id: era.kind for era in current.era if era.id in fits})
-    tpot = {row.kinds[0]: row for row in widths if row.metric == "tpot"}
+    eras = tuple(_fitted(era, runs, pooled, off, inside) for era in current.era)
+    for era in eras:
+        tell(
+            f"{era.id}: {era.rows} runs, left out TPOT {era.left_out_tpot_error:.1%}, "
+            f"TTFT {era.left_out_ttft_error:.1%}"
+        )
     file = EngineCostFile(
         schema=1,
         fitted=date,
         routing_evenness=current.routing_evenness,
-        prior=current.prior,
+        prior=pooled.cost({"all": "all"}),
         source=current.source,
-        era=tuple(
-            _covered(fitted[era.id], fits.get(era.id), tpot.get(era.kind)) for era in current.era
-        ),
+        era=eras,
     )
-    return ServingCalibration(file, fits, widths)
+    tell("ranges of runs whose launch settings and engine era are unknown")
+    bare = runs_of(path, recipes=False)
+    unknown = left_out(bare, np.array([era.id for era in bare.eras]))
+    shares = "ranges from other groups alone held {:.1%} and {:.1%}"
+    known = _widths(runs, off, lambda here, column: shares.format(*inside[here, column].mean(0)))
+    general = _widths(bare, unknown, None)
+    return ServingCalibration(file, (*known, *general))
 
 
-def _covered(era: EngineEra, fit: EraFit | None, width: Width | None) -> EngineEra:
-    """Return the era with the share of left-out TPOT inside the stated ranges."""
-    if fit is None or width is None:
+def _fitted(
+    era: EngineEra, runs: Runs, pooled: Pooled, off: Array, inside: NDArray[np.bool_]
+) -> EngineEra:
+    """Return the era with fitted costs, and errors and coverage on its left-out groups.
+
+    An era without runs gets what its engine's others say, unless its costs are fixed.
+    """
+    if era.fixed:
         return era
-    off = np.abs(fit.residuals[:, 0])
+    here = np.array([one.id == era.id for one in runs.eras])
+    tpot, ttft, throughput = (median_error(off[here, column]) for column in range(3))
+    shares = inside[here, 0].mean(0) if here.any() else np.zeros(2)
     return msgspec.structs.replace(
         era,
-        left_out_in80=round(float(np.mean(off <= width.q80)), 3),
-        left_out_in95=round(float(np.mean(off <= width.q95)), 3),
+        cost=pooled.cost(labels_of(era)),
+        rows=int(here.sum()),
+        groups=len(set(runs.groups[here])),
+        left_out_tpot_error=round(tpot, 4),
+        left_out_ttft_error=round(ttft, 4),
+        left_out_throughput_error=round(throughput, 4),
+        left_out_in80=round(float(shares[0]), 3),
+        left_out_in95=round(float(shares[1]), 3),
     )
 
 
-def _widths(fits: dict[str, EraFit], kinds: dict[str, str]) -> tuple[Width, ...]:
-    """Return half-widths by metric and kind of model: expert models err more."""
+def _widths(
+    runs: Runs, off: Array, held: Callable[[NDArray[np.bool_], int], str] | None
+) -> tuple[Width, ...]:
+    """Return half-widths by metric and kind of model: expert models err more.
+
+    ``held`` tells how well ranges of runs with known launch settings did; None: unknown ones.
+    """
     rows = []
-    for kind in sorted(set(kinds.values())):
-        some = [fit for name, fit in fits.items() if kinds[name] == kind]
-        off = np.concatenate([fit.residuals for fit in some])
+    kinds = np.array([era.kind for era in runs.eras])
+    for kind in sorted(set(kinds)):
+        here = kinds == kind
         for column, metric in enumerate(METRICS):
-            q80, q95 = quantiles(off[:, column])
+            q80, q95 = quantiles(off[here, column])
+            because = "serving runs of left-out engine eras, launch settings taken as unknown"
+            if held:
+                groups = "serving runs of left-out (device, model) groups"
+                because = f"{groups}; {held(here, column)}"
             rows.append(
                 Width(
                     metric=metric,
                     evidence="calibrated",
                     q80=round(q80, 4),
                     q95=round(q95, 4),
-                    rows=len(off),
-                    groups=sum(fit.groups for fit in some),
-                    because="serving runs of left-out (device, model) groups",
+                    rows=int(here.sum()),
+                    groups=len(set(runs.groups[here])),
+                    because=because,
                     device_classes=("gpu", "npu"),
-                    kinds=(kind,),
+                    kinds=(str(kind),),
+                    launch_known=held is not None,
                 )
             )
     return tuple(rows)
@@ -148,9 +184,9 @@ def _widths(fits: dict[str, EraFit], kinds: dict[str, str]) -> tuple[Width, ...]
 def merged_widths(new: tuple[Width, ...], old: WidthFile, date: dt.date) -> WidthFile:
     """Return the width file with rows of the same metric, label and classes replaced."""
 
-    def key(row: Width) -> tuple[str, str, tuple[str, ...]]:
+    def key(row: Width) -> tuple[str, str, tuple[str, ...], bool]:
         # Rows by kind of model take the place of rows for both kinds.
-        return (row.metric, row.evidence, row.device_classes)
+        return (row.metric, row.evidence, row.device_classes, row.launch_known)
 
     fresh = {key(row): row for row in new}
     kept = tuple(row for row in old.width if key(row) not in fresh)

@@ -142,7 +142,8 @@ def _serving(row: ServingRow, told: tuple[float | None, float | None]) -> list[L
         predicted = predict_run(run, era.cost if era else NO_COST)
         label = run.setup.evidence
         device_class = run.setup.device.device_class
-        spans = [width(name[:4], label, device_class, row.kind) for name in names]
+        known = run.recipe is not None
+        spans = [width(name[:4], label, device_class, row.kind, known) for name in names]
     except AdvisorError as error:
         return [
             Line(row.id, name, m, refused=error.message, engine=row.engine, kind=row.kind)

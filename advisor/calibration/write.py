@@ -22,11 +22,12 @@ from advisor.schema.efficiency import (
     DecodeAttention,
     Efficiency,
     Elementwise,
+    Gemm,
     LatentAttention,
     PrefillAttention,
     Recurrent,
 )
-from advisor.schema.fact import Source
+from advisor.schema.fact import Record, Source
 
 T = TypeVar("T")
 
@@ -36,13 +37,6 @@ SOURCE = Source(
     url="pkg:pypi/aiconfigurator-core@0.12.0",
     accessed=dt.date(2026, 11, 23),
 )
-ELEMENTWISE = Elementwise(
-    launch_s=2.2e-6,
-    launches_per_layer=models.LAUNCHES_PER_LAYER,
-    memory_share=models.ELEMENTWISE_SHARE,
-)
-"""Prototype value, a kernel launch inside a CUDA graph, where no table times such kernels."""
-
 _DIGITS = 3
 _FEWEST_ROWS = 100
 _MOST_ERROR, _MOST_VARIANT_ERROR = 0.2, 0.15
@@ -83,6 +77,7 @@ class FamilyFit:
             If no engine has a table of a kernel every family needs.
         """
         gemm = self._by_format("gemm", self.tables.gemm, models.gemm_sample, models.gemm_kernels)
+        gemm = self._launched(gemm)
         experts = self._by_format(
             "experts",
             self.tables.experts,
@@ -182,6 +177,23 @@ class FamilyFit:
                     found[name] = self._fit(f"{kind} {name} ({engine})", kernels(name), parts)
         return {name: found[name] for name in models.WEIGHT_BYTES if name in found}
 
+    def _launched(self, gemm: dict[str, Gemm]) -> dict[str, Gemm]:
+        """Return the constants with the launch of another format, or of another engine's table."""
+        found = dict(gemm)
+        for key, engine in self.family.launch_of.items():
+            name = key.removeprefix("gemm/")
+            other = gemm.get(engine)
+            if other is None:
+                parts = [
+                    models.gemm_sample(rows[name], name, sheet)
+                    for device, sheet in self.sheets.items()
+                    if name in (rows := self.tables.gemm(device, engine))
+                ]
+                label = f"gemm {name}, launch alone ({engine})"
+                other = self._fit(label, models.gemm_kernels(name), parts)
+            found[name] = msgspec.structs.replace(found[name], launch_s=other.launch_s)
+        return found
+
     def _one(
         self,
         kind: str,
@@ -202,10 +214,11 @@ class FamilyFit:
         sample: Callable[[Any, models.Datasheet], fits.Sample],
     ) -> Iterator[tuple[str, list[fits.Sample]]]:
         for engine in self._engines(kind):
-            rows = {device: read(device, engine) for device in self.sheets}
+            usable = self.family.devices_of.get(kind, tuple(self.sheets))
+            rows = {device: read(device, engine) for device in usable}
             parts = [
-                sample(rows[device], sheet)
-                for device, sheet in self.sheets.items()
+                sample(rows[device], self.sheets[device])
+                for device in usable
                 if rows[device] is not None
             ]
             if parts:
@@ -266,8 +279,8 @@ class FamilyFit:
                 models.elementwise_kernels(),
             )
         except MissingDataError:
-            return ELEMENTWISE
-        return msgspec.structs.replace(ELEMENTWISE, launch_s=found.launch_s)
+            return models.ELEMENTWISE
+        return msgspec.structs.replace(models.ELEMENTWISE, launch_s=found.launch_s)
 
     def _collective(self) -> Collective | None:
         if all(sheet.link_bytes_per_s is None for sheet in self.sheets.values()):
@@ -306,7 +319,7 @@ def _line(name: str, result: fits.Fit[Any]) -> str:
     return f"{name}: {inside} in sample, {outside} on left-out shapes, {result.rows} rows"
 
 
-def to_toml(efficiency: Efficiency) -> str:
+def to_toml(record: Record) -> str:
     """Return the record as TOML, numbers rounded to three digits.
 
     Raises
@@ -315,7 +328,7 @@ def to_toml(efficiency: Efficiency) -> str:
         If ``tomli_w`` isn't installed.
     """
     tomli_w = optional_module("tomli_w")
-    plain = msgspec.to_builtins(efficiency, builtin_types=(dt.date,))
+    plain = msgspec.to_builtins(record, builtin_types=(dt.date,))
     return str(tomli_w.dumps(_tidy(plain), multiline_strings=True))
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from advisor.errors import MissingDataError, UnknownNameError
 from advisor.schema.fact import Record, Slug
+from advisor.schema.price import Currency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +82,7 @@ class ApiQuote:
 
     provider: str
     model_ref: str
-    currency: str
+    currency: Currency
     input_per_mtok: float
     output_per_mtok: float
     cached_input_per_mtok: float | None
@@ -156,7 +157,7 @@ def api_price(
     package keeps no history has one price for all dates.
     """
     candidates = (provider,) if provider else first_party_providers(model_id, sellers)
-    moment = _standard_moment(at, sellers)
+    moment = standard_moment(at, sellers)
     for candidate in candidates:
         name = _reference(model_id, candidate, sellers)
         quote = _from_overrides(name, candidate, moment, overrides)
@@ -194,7 +195,7 @@ def list_api_prices(
     MissingDataError
         The package is needed and not installed.
     """
-    moment = _standard_moment(at, sellers)
+    moment = standard_moment(at, sellers)
     found: dict[str, ApiQuote] = {}
     package_provider = _package_provider(provider)
     for model in package_provider.models if package_provider else ():
@@ -213,7 +214,8 @@ def list_api_prices(
     return tuple(found[name] for name in sorted(found))
 
 
-def _standard_moment(at: dt.datetime, sellers: ApiSellers) -> dt.datetime:
+def standard_moment(at: dt.datetime, sellers: ApiSellers) -> dt.datetime:
+    """Move a time to the hour whose price stands for its day, in UTC."""
     utc = at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
     return utc.replace(hour=sellers.standard_hour_utc, minute=0, second=0, microsecond=0)
 
@@ -272,6 +274,14 @@ def _from_package(name: str, provider: str, moment: dt.datetime) -> ApiQuote | N
     seller = _package_provider(provider)
     model = seller.find_model(name, all_providers=_package_providers()) if seller else None
     return _package_quote(seller, model, moment) if seller and model else None
+
+
+def package_model(quote: ApiQuote) -> ModelInfo | None:
+    """Return the package's entry behind a quote; None if the quote is an override's."""
+    if not quote.source.startswith(_PACKAGE):
+        return None
+    seller = _package_provider(quote.provider)
+    return next((m for m in seller.models if m.id == quote.model_ref), None) if seller else None
 
 
 def _package_quote(

@@ -44,6 +44,21 @@ def constants_version() -> str:
     return _of_folder("hwprofiles/efficiency")
 
 
+def shared_version() -> dict[str, str]:
+    """Return the fingerprints of the folders that enter every answer."""
+    return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
+
+
+def claims_version() -> dict[str, str]:
+    """Return the fingerprints of all folders that the answers to claims read."""
+    catalogue = data_dir("models").parent
+    return {
+        **shared_version(),
+        **{folder: _of_folder(folder) for folder in ("models", "hwprofiles", "quality")},
+        "claims": _fingerprint(sorted(catalogue.glob("*.toml"))),
+    }
+
+
 def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str, str]:
     """Return the fingerprints behind one answer.
 
@@ -58,9 +73,13 @@ def data_version(model: str, model_id: str, hw: str, device_id: str) -> dict[str
     own_device = Path(hw) if hw.endswith(".toml") else None
     if device_id == LOCAL:
         own_device = local_profile()
-    shared = {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}
     return {
         "hwprofiles": _of_path(own_device) if own_device else _of_file("hwprofiles", device_id),
         "models": _of_path(own_model) if own_model else _of_file("models", model_id),
-        **shared,
+        **shared_version(),
     }
+
+
+def shared_versions() -> dict[str, str]:
+    """Return the fingerprints of the folders that enter every answer."""
+    return {folder.replace("/", "_"): _of_folder(folder) for folder in SHARED_FOLDERS}

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 from advisor.catalogue.names import find, folder_names, normalise
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import read_record
 from advisor.errors import MissingDataError
 from advisor.schema.device import Device
-from advisor.schema.efficiency import Efficiency, FamilyFile, PowerFile, PowerFit
+from advisor.schema.efficiency import Efficiency, FamilyFile, PowerFile, PowerFit, ServingLinkFile
 from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
@@ -103,7 +105,8 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
         matches = device.architecture in row.architectures and engine_id in row.engines
         matches = matches and row.memory_kind in device.memory.kind
         if matches and row.unit in (None, device.unit):
-            return _choice(device, read_efficiency(row.constants), row.own_family)
+            constants = _linked(device, read_efficiency(row.constants), engine_id)
+            return _choice(device, constants, row.own_family)
     engines = sorted(
         {
             e
@@ -116,6 +119,34 @@ def efficiency_for(device: Device, engine_id: str) -> FamilyChoice:
         f"; known engines there: {', '.join(engines)}" if engines else ""
     )
     raise MissingDataError(msg, suggestions=engines)
+
+
+@cache
+def _serving_links() -> ServingLinkFile:
+    return read_record(data_dir("hwprofiles/efficiency") / "serving-links.toml", ServingLinkFile)
+
+
+_TRIAL: list[ServingLinkFile] = []
+
+
+def serving_links() -> ServingLinkFile:
+    """Return the collectives that serving logs showed."""
+    return _TRIAL[-1] if _TRIAL else _serving_links()
+
+
+def try_links(trial: ServingLinkFile | None) -> None:
+    """Answer with a trial of the collectives while they are fitted; None: with the file's."""
+    _TRIAL[:] = [] if trial is None else [trial]
+
+
+def _linked(device: Device, constants: Efficiency, engine_id: str) -> Efficiency:
+    """Return constants with the collectives of a serving engine, where a log showed them."""
+    if device.link.bytes_per_s_per_direction is not None:
+        return constants
+    for row in serving_links().link:
+        if constants.id in row.families and engine_id in row.engines:
+            return msgspec.structs.replace(constants, collective=row.collective)
+    return constants
 
 
 def _choice(device: Device, constants: Efficiency, own_family: bool) -> FamilyChoice:

@@ -25,6 +25,11 @@ def read_engine(engine_id: str) -> Engine:
     return read_record(data_dir("engines") / f"{engine_id}.toml", Engine)
 
 
+def engine_names() -> frozenset[str]:
+    """Return every id and alias of an engine, in the form names are compared in."""
+    return frozenset(folder_names(data_dir("engines")))
+
+
 def get_engine(name: str) -> Engine:
     """Return the engine an id or alias stands for; unknown names raise UnknownNameError."""
     return read_engine(find(name, folder_names(data_dir("engines")), "engine", _LISTING))

@@ -11,10 +11,12 @@ from advisor.catalogue.names import find
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import decode, read_record, read_text
 from advisor.errors import MissingDataError
+from advisor.schema.fact import Fact
 from advisor.schema.price import (
     ApiPrice,
     Currency,
     ExchangeRate,
+    Operation,
     Ownership,
     PriceFile,
     Purchase,
@@ -111,6 +113,37 @@ def ownership() -> Ownership:
             return file.ownership
     msg = "no ownership assumptions in pricing/"
     raise MissingDataError(msg)
+
+
+@cache
+def operation() -> Operation:
+    """Return what running a deployment takes: people, room, traffic, spot risk.
+
+    Raises
+    ------
+    MissingDataError
+        If no price file holds it.
+    """
+    for file in _files_with(r"^\[operation\]"):
+        if file.operation:
+            return file.operation
+    msg = "no running costs in pricing/"
+    raise MissingDataError(msg)
+
+
+def wage(site_id: str) -> Fact:
+    """Return what a full-time person costs a year at a site, in US dollars.
+
+    Raises
+    ------
+    MissingDataError
+        Naming the sites whose wage is known.
+    """
+    known = {row.site: row.usd_per_year for row in operation().wage}
+    if site_id not in known:
+        msg = f"no wage is known for site {site_id!r}; known: {', '.join(sorted(known))}"
+        raise MissingDataError(msg, suggestions=sorted(known))
+    return known[site_id]
 
 
 @cache

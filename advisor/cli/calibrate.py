@@ -96,3 +96,18 @@ def devices(
     if only is None:
         write_power(power_file(resolve_cases(read_rows(file))[0], fitted), folder / "power.toml")
         typer.echo(str(folder / "power.toml"))
+
+
+@app.command("logs")
+def logs(
+    folders: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="Log folders of one family.")
+    ],
+    out: _OUT = None,
+    date: _DATE = None,
+) -> None:
+    """Fit collectives over PCIe to real servers' logs, one of them of several devices."""
+    from advisor.simulator.fit_links import fit_links, write_links
+
+    folder, fitted = _target(out, date)
+    typer.echo(str(write_links(fit_links(folders, fitted), folder)))

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 import advisor
-from advisor.cli import bench, calibrate, catalogue, compare, estimate, import_bench, validate
+from advisor.cli import (
+    bench,
+    calibrate,
+    catalogue,
+    claims,
+    compare,
+    estimate,
+    import_bench,
+    recommend,
+    simulate,
+    validate,
+)
 from advisor.errors import AdvisorError
 
 app = typer.Typer(
@@ -24,7 +35,13 @@ app = typer.Typer(
 )
 app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
+app.command("recommend")(recommend.recommend)
+app.command("frontier")(recommend.frontier)
+app.command("breakeven")(recommend.breakeven)
+app.command("simulate")(simulate.simulate)
+app.command("claims")(claims.claims)
 app.command("validate")(validate.validate)
+app.command("validate-log")(simulate.validate_log)
 app.command("bench")(bench.bench)
 app.command("import-bench")(import_bench.import_bench)
 app.add_typer(catalogue.app, name="catalogue")

@@ -7,17 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from advisor.catalogue import devices, engines, models, prices
+from advisor.catalogue.claims import claim_file
 from advisor.catalogue.names import folder_names
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.quality import read_scores, score_ids
+from advisor.catalogue.training import phone_file, training_file
 from advisor.catalogue.widths import width_file
 from advisor.errors import DataError
 from advisor.perf.parameters import total_parameters
+from advisor.quality import known, pairs, scores, tasks, text
 from advisor.schema.fact import Record, facts_of
 from advisor.schema.model import Model
 
 PARAMETER_TOLERANCE = 0.005
 """The count derived from the shape must agree with the published one this closely."""
+
+
+LONE_FILES: dict[str, Callable[[str], Record]] = {
+    "training": lambda _: training_file(),
+    "phones": lambda _: phone_file(),
+    "dependence": lambda _: pairs.dependence(),
+    "measured_pairs": lambda _: pairs.measured_pairs(),
+    "setting_spread": lambda _: scores.spread_file(),
+    "tasks": lambda _: tasks.task_file(),
+    "tokenizers": lambda _: text.tokenizer_file(),
+    "lengths": lambda _: text.length_file(),
+    "routers": lambda _: known.known(),
+    "claims": lambda _: claim_file(),
+}
+"""Fact files of which there is one."""
 
 
 @dataclass
@@ -54,6 +72,8 @@ def check_all() -> CheckReport:
         report.read(engine_id, engines.read_engine)
     for model_id in score_ids():
         report.read(model_id, read_scores)
+    for name, reader in LONE_FILES.items():
+        report.read(name, reader)
     _shared_files(report)
     return report
 
@@ -97,7 +117,7 @@ def _parameters(model: Model) -> list[str]:
 
 
 def _shared_files(report: CheckReport) -> None:
-    known = set(devices.device_ids())
+    device_ids = set(devices.device_ids())
     try:
         files = prices.price_files()
         engines.format_file()
@@ -112,5 +132,5 @@ def _shared_files(report: CheckReport) -> None:
     report.facts += sum(len(f.rental) + len(f.purchase) + len(f.api) for f in files) + len(rows)
     for file in files:
         quoted = {row.device for row in file.rental} | {row.device for row in file.purchase}
-        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - known)]
+        report.problems += [f"pricing: no hardware {d!r}" for d in sorted(quoted - device_ids)]
     report.problems += devices.check_families()

@@ -79,6 +79,12 @@ def peaks_of(device: Device, fallback_flops_per_s: float | None) -> dict[str, fl
     return found
 
 
+def lacks_bf16(device: Device, engine: Engine) -> bool:
+    """Tell whether an engine can't run bf16 on a device: its matrix units know fp16 only."""
+    own = device.peak.sixteen_bit
+    return own is not None and "bf16" not in own.formats and not engine.converts_bf16
+
+
 def choose_format(engine: Engine, model: Model, device: Device) -> tuple[WeightFormat, bool]:
     """Return the default weight format and whether it is the publisher's own.
 
@@ -95,6 +101,8 @@ def choose_format(engine: Engine, model: Model, device: Device) -> tuple[WeightF
             return get_format("fp8"), False
     for name in engine.formats:
         candidate = get_format(name)
+        if candidate.id == "bf16" and lacks_bf16(device, engine):
+            continue
         if _runs(candidate, peaks, model):
             return candidate, False
     msg = f"{engine.name} has no weight format that {device.name} runs; name one with --precision"
@@ -146,6 +154,8 @@ def _format(
     if weights.id not in engine.formats:
         msg = f"{engine.name} doesn't run {weights.id}; it runs {', '.join(engine.formats)}"
         raise InfeasibleError(msg, suggestions=engine.formats)
+    if weights.id == "bf16" and lacks_bf16(device, engine):
+        raise _no_bf16(device, "--precision fp16")
     if weights.experts_only and not _has_experts(model):
         msg = f"{weights.id} is a format of expert weights; {model.name} is dense"
         raise InfeasibleError(msg)
@@ -155,6 +165,28 @@ def _format(
         msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {runs}"
         raise InfeasibleError(msg, limit="format", suggestions=valid)
     return weights, False
+
+
+def _no_bf16(device: Device, mend: str) -> InfeasibleError:
+    msg = f"{device.name} has no bf16 units; use fp16, which has the same size and speed there"
+    return InfeasibleError(msg, limit="format", suggestions=[mend])
+
+
+def _kv_format(asked: str | None, engine: Engine, device: Device) -> str:
+    if lacks_bf16(device, engine):
+        if asked == "bf16":
+            raise _no_bf16(device, "--kv-precision fp16")
+        if asked is None and engine.kv_format == "bf16":
+            return "fp16"
+    return engine.kv_format if asked is None else asked
+
+
+def _precision_warning(
+    model: Model, weights: WeightFormat, device: Device, engine: Engine
+) -> Text | None:
+    if weights.id == "fp16" and model.native_format == "bf16" and lacks_bf16(device, engine):
+        return Text.of("warn_fp16_for_bf16", model=model.name, device=device.name)
+    return None
 
 
 def physical_bytes(device: Device) -> tuple[float, Text | None]:
@@ -236,7 +268,12 @@ def _peak_warning(device: Device) -> Text | None:
 
 
 def _defaults(
-    request: EstimateRequest, model: Model, engine: Engine, weights: WeightFormat, own: bool
+    request: EstimateRequest,
+    model: Model,
+    engine: Engine,
+    weights: WeightFormat,
+    own: bool,
+    kv_format: str,
 ) -> tuple[Text, ...]:
     """Return what was chosen for options left out."""
     found = []
@@ -248,7 +285,7 @@ def _defaults(
         key = "default_precision_own" if own else "default_precision"
         found.append(Text.of(key, format=weights.id))
     if request.kv_precision is None:
-        found.append(Text.of("default_kv", format=engine.kv_format))
+        found.append(Text.of("default_kv", format=kv_format))
     return tuple(found)
 
 
@@ -280,7 +317,8 @@ def _resolve(
     family = efficiency_for(device, engine.id)
     physical, memory_warning = physical_bytes(device)
     evidence, because = _label(family, weights, shape)
-    kv_format = engine.kv_format if kv_precision is None else kv_precision
+    kv_format = _kv_format(kv_precision, engine, device)
+    fp16_warning = _precision_warning(model, weights, device, engine)
     plain = get_format("bf16")
     chip = _chip(device, engine, family)
     for name in {weights.compute, "bf16"}:
@@ -302,8 +340,8 @@ def _resolve(
         cost=_cost(engine, shape),
         evidence=worst_evidence(evidence),
         because=because,
-        defaults=_defaults(request, model, engine, weights, own),
-        warnings=tuple(w for w in (memory_warning, _peak_warning(device)) if w),
+        defaults=_defaults(request, model, engine, weights, own, kv_format),
+        warnings=tuple(w for w in (memory_warning, _peak_warning(device), fp16_warning) if w),
     )
 
 
@@ -346,3 +384,9 @@ def step_model(setup: Setup, layout: Layout) -> StepModel:
         msg = f"{setup.device.name} has no published link between devices: use tp 1, pp 1, dp 1"
         raise UsageError(msg)
     return _model_for(setup, replace(layout, replicas=1))
+
+
+def forget() -> None:
+    """Forget resolved requests: constants have changed, as they do while they are fitted."""
+    _resolve.cache_clear()
+    _model_for.cache_clear()

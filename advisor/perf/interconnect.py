@@ -15,14 +15,15 @@ from advisor.schema.efficiency import Collective
 def all_reduce_s(
     message_bytes: ArrayLike, devices: int, bytes_per_s: float, constants: Collective
 ) -> NDArray[np.float64]:
-    """Sum a message over ``devices``; each sends and receives ``2 (d-1)/d`` of it.
+    """Sum a message over ``devices``; each sends and receives ``(2 (d-1)/d)^e`` of it.
 
+    e is ``volume_exponent``: 1 for a ring, less where switches add up on the way (NVLink SHARP).
     ``bytes_per_s`` is the link's datasheet rate per direction and device. One device: zero.
     """
     size = np.asarray(message_bytes, dtype=float)
     if devices == 1:
         return np.zeros_like(size)
-    moved = 2.0 * (devices - 1) / devices * size
+    moved = (2.0 * (devices - 1) / devices) ** constants.volume_exponent * size
     alpha = constants.latency_s + constants.latency_per_doubling_s * np.log2(devices)
     return np.asarray(moved / (constants.bandwidth_share * bytes_per_s) + alpha)
 

@@ -12,6 +12,7 @@ The start-up transient of a benchmark run is not modelled here.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,14 +24,14 @@ from advisor.schema.engine import NO_COST, EngineCost
 
 @dataclass(frozen=True)
 class Profile:
-    """Lengths of a request and the limits of the scheduler.
+    """Lengths of a request (numbers, or arrays for several kinds) and limits of the scheduler.
 
     ``max_step_tokens`` bounds decodes plus prompt tokens of a step; ``max_sequences`` bounds
     the running batch of one attention rank (memory and engine limit together).
     """
 
-    isl_tokens: float
-    osl_tokens: float
+    isl_tokens: Any
+    osl_tokens: Any
     max_step_tokens: float
     max_sequences: float
     prefill_alone: bool = False
@@ -139,6 +140,41 @@ def closed_loop(model: StepModel, profile: Profile, concurrency: ArrayLike) -> L
         requests_per_s=rate,
         stable=np.ones_like(running, dtype=bool),
     )
+
+
+def open_curve(model: StepModel, profile: Profile, running: ArrayLike) -> LoadPoint:
+    """Return the open-loop steady state by the mean batch it keeps, all loads in one call.
+
+    The inverse of :func:`open_loop`: with the batch given, ``rate = B / (osl x d + B x p)``
+    needs no iteration. ``isl_tokens`` and ``osl_tokens`` of the profile may be arrays that
+    broadcast with ``running``.
+    """
+    batch = np.asarray(running, dtype=float)
+    steps = _steps(model, profile, batch, np.asarray(1.0))
+    rate = batch / (profile.osl_tokens * steps.decode_s + batch * steps.prompt_s)
+    load = rate * steps.prompt_s
+    step_s = steps.decode_s / (1.0 - load)
+    wait = load * steps.prompt_s / (2.0 * (1.0 - load)) + step_s / 2.0
+    first = steps.prompt_s + steps.decode_s * steps.chunk_steps + profile.cost.per_request_s
+    return LoadPoint(
+        running=batch,
+        ttft_s=wait + first,
+        tpot_s=np.asarray(step_s),
+        step_s=np.asarray(step_s),
+        prefill_share=np.asarray(load),
+        requests_per_s=np.asarray(rate),
+        stable=np.asarray(batch <= profile.max_sequences, dtype=bool),
+    )
+
+
+def alone(model: StepModel, profile: Profile, one: Array) -> tuple[Array, Array, Array]:
+    """Return decode step, prompt time and first-token time of a request nobody else disturbs.
+
+    ``one``: an array of ones, as the profile's lengths broadcast.
+    """
+    steps = _steps(model, profile, one, np.asarray(1.0))
+    first = steps.prompt_s + steps.decode_s * steps.chunk_steps + profile.cost.per_request_s
+    return steps.decode_s, steps.prompt_s, np.asarray(first)
 
 
 def open_loop(model: StepModel, profile: Profile, rate_per_s: float, rounds: int = 60) -> LoadPoint:

@@ -30,6 +30,9 @@ class Limits:
     output there (1: all of it from the start; one half: its mean over the request's life, for
     engines that allocate as they go and rarely preempt).
     ``prefill_alone``: waiting prompts run in steps of their own, before any decode.
+    ``wait_steps``: prompts wait so many decode steps for company, unless they fill
+    ``wait_share`` of a step. ``poll_steps``: the scheduler looks for new requests only every so
+    many decode steps, and after each step with a prompt.
     """
 
     step_tokens: int
@@ -37,6 +40,9 @@ class Limits:
     kv_tokens: float
     prefill_alone: bool = False
     reserved_output: float = 1.0
+    wait_steps: int = 0
+    wait_share: float = 1.0
+    poll_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,12 @@ class ClosedLoop:
         self._clients = min(concurrency, len(lengths))
         self._now = 0.0
         self._next = 0
+        self._inbox: deque[_Request] = deque()
         self._waiting: deque[_Request] = deque()
         self._prefilling: deque[_Request] = deque()
         self._finish: list[tuple[int, int, _Request]] = []
-        self._steps = 0
+        self._steps = self._polled = self._held_steps = 0
+        self._after_prompt = True
         self._context = 0.0
         self._reserved = 0.0
         self._ttfts = [0.0] * len(lengths)
@@ -126,8 +134,9 @@ class ClosedLoop:
         for _ in range(self._clients):
             self._send()
         while self._ended < len(self._lengths):
+            self._poll()
             self._admit()
-            if self._prefilling:
+            if self._prefilling and not self._holding():
                 self._prefill_step()
             else:
                 self._leap()
@@ -141,8 +150,24 @@ class ClosedLoop:
     def _send(self) -> None:
         if self._next < len(self._lengths):
             isl, osl = self._lengths[self._next]
-            self._waiting.append(_Request(isl, osl, self._next, self._now))
+            self._inbox.append(_Request(isl, osl, self._next, self._now))
             self._next += 1
+
+    def _poll(self) -> None:
+        """Let the scheduler see what was sent, if it looks."""
+        due = self._steps - self._polled >= self._limits.poll_steps
+        if self._inbox and (due or self._after_prompt or not self._finish):
+            self._waiting.extend(self._inbox)
+            self._inbox.clear()
+            self._polled = self._steps
+
+    def _holding(self) -> bool:
+        """Tell whether prompts still wait for company."""
+        limits = self._limits
+        if not self._finish or self._held_steps >= limits.wait_steps:
+            return False
+        tokens = sum(r.isl - r.done_tokens for r in self._prefilling) + len(self._finish)
+        return tokens < limits.wait_share * limits.step_tokens
 
     def _admit(self) -> None:
         limits = self._limits
@@ -176,6 +201,7 @@ class ClosedLoop:
         return chunks, done
 
     def _prefill_step(self) -> None:
+        self._held_steps, self._after_prompt = 0, True
         decoding = 0 if self._limits.prefill_alone else len(self._finish)
         chunks, done = self._chunks(decoding)
         mean = self._context / decoding if decoding else 0.0
@@ -200,7 +226,7 @@ class ClosedLoop:
         wait = request.first_s - request.sent_s
         cost = self._cost
         delay = cost.per_request_s + self._clients * cost.per_client_s
-        self._ttfts[request.number] = wait + delay
+        self._ttfts[request.number] = wait * cost.wait_factor + delay
         # The first token came with the prefill; the rest takes a decode step each.
         end = self._steps + request.osl - 1
         heapq.heappush(self._finish, (end, self._next_key(), request))
@@ -213,6 +239,12 @@ class ClosedLoop:
     def _leap(self) -> None:
         batch = len(self._finish)
         steps = max(self._finish[0][0] - self._steps, 1)
+        if self._prefilling:
+            steps = min(steps, self._limits.wait_steps - self._held_steps)
+            self._held_steps += steps
+        if self._inbox:
+            steps = min(steps, self._limits.poll_steps - (self._steps - self._polled))
+        self._after_prompt = False
         mean = self._context / batch + (steps - 1) / 2.0
         self._advance(steps * self._table.decode_s(batch, mean), batch, steps)
         self._end_finished()

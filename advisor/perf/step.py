@@ -7,6 +7,7 @@ the sum over operators of their roofline times, plus collectives, plus what the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -54,6 +55,7 @@ class StepModel:
         self.chip = chip
         self.pipeline_stages = pipeline_stages
         self._floor_s = self._launch_floor_s()
+        self._launches = self._small_launches()
         self._matmuls: list[Callable[[Counts, StepTime], None]] = [
             self._products(group) for group in _groups(_merged(work.matmuls))
         ]
@@ -95,6 +97,17 @@ class StepModel:
             each = expert.get(block.gemm, expert.get("bf16", 0.0))
             floor += block.count * block.experts / block.groups * each
         return floor
+
+    def _small_launches(self) -> float:
+        """Count the small kernels of a step."""
+        e, work = self.chip.efficiency.elementwise, self.work
+        recurrent = sum(s.count for s in work.states)
+        sparse = sum(a.count for a in work.attention if a.latent and math.isfinite(a.reach_tokens))
+        return (
+            work.layers * e.launches_per_layer
+            + recurrent * e.launches_per_recurrent_layer
+            + sparse * e.launches_per_sparse_layer
+        )
 
     def _launching(self, result: StepTime) -> None:
         if self._floor_s:
@@ -265,7 +278,7 @@ class StepModel:
         e = self.chip.efficiency.elementwise
         moved = counts.tokens * self.work.elementwise_bytes_per_token
         memory = moved / (e.memory_share * self.chip.read_bytes_per_s)
-        launches = self.work.layers * e.launches_per_layer * e.launch_s * (counts.tokens > 0)
+        launches = self._launches * e.launch_s * (counts.tokens > 0)
         result.add("elementwise", memory + launches, memory, 0.0)
         result.moved_bytes = result.moved_bytes + moved
 

@@ -14,11 +14,20 @@ MAX_FP8_PER_BF16 = 2.3
 """A larger ratio between two dense peaks betrays a sparse figure (some vendors quote 2.27)."""
 
 
+class SixteenBit(Record, frozen=True):
+    """16-bit number formats that a chip's matrix units multiply, where one is missing."""
+
+    formats: tuple[Literal["bf16", "fp16"], ...]
+    source: str
+    note: str = ""
+
+
 class Peak(Record, frozen=True):
     """Dense peak rates of the unit that runs the model; absent means not published.
 
     A multiply-accumulate counts as two operations. ``int8_unit`` says whose rate the
-    int8 figure is, where it is not the unit that runs language models.
+    int8 figure is, where it is not the unit that runs language models. ``bf16_flops_per_s`` is
+    the rate of 16-bit formats; ``sixteen_bit`` absent: the chip has both of them.
     """
 
     fp32_flops_per_s: Fact | None = None
@@ -29,6 +38,7 @@ class Peak(Record, frozen=True):
     int4_ops_per_s: Fact | None = None
     int8_unit: Literal["device", "npu", "gpu+dla"] = "device"
     basis: str = ""
+    sixteen_bit: SixteenBit | None = None
 
     def __post_init__(self) -> None:
         bf16, fp8 = self.bf16_flops_per_s, self.fp8_flops_per_s
@@ -139,4 +149,6 @@ class Device(Record, frozen=True):
         named = {path: fact.source for path, fact in facts_of(self).items()}
         if self.cores:
             named["cores"] = self.cores.source
+        if self.peak.sixteen_bit:
+            named["peak.sixteen_bit"] = self.peak.sixteen_bit.source
         require_sources(named, self.source)

@@ -115,23 +115,57 @@ class Experts(Record, frozen=True):
 
 
 class Elementwise(Record, frozen=True):
-    """Norms, rotary embedding, activation, residual: launches and traffic of a layer."""
+    """Norms, rotary embedding, activation, residual: launches and traffic of a layer.
+
+    Recurrent layers (convolution, gates, norms of heads) and layers that pick the tokens they
+    attend to (indexer) launch more kernels than others.
+    """
 
     launch_s: Seconds
     launches_per_layer: Annotated[float, msgspec.Meta(ge=0)]
     memory_share: Share
+    launches_per_recurrent_layer: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    launches_per_sparse_layer: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Collective(Record, frozen=True):
     """All-reduce over the devices of one replica: alpha-beta model.
 
     ``latency_s`` once, ``latency_per_doubling_s`` for each doubling of the group,
-    ``bandwidth_share`` of the link's datasheet rate per direction.
+    ``bandwidth_share`` of the link's datasheet rate per direction. ``volume_exponent``: what each
+    device sends, as a power of a ring's ``2 (d-1)/d``.
     """
 
     latency_s: Seconds
     latency_per_doubling_s: Seconds
     bandwidth_share: Share
+    volume_exponent: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+
+class ServingLink(Record, frozen=True):
+    """Collectives as a serving engine runs them, fitted to logs of multi-device runs.
+
+    They take the place of the family's own, measured between idle devices, where devices are
+    linked by ``link`` only.
+    """
+
+    families: tuple[Slug, ...]
+    engines: tuple[Slug, ...]
+    link: Literal["pcie"]
+    collective: Collective
+    logs: tuple[str, ...]
+    tpot_error: float
+    e2e_error: float
+    note: str = ""
+
+
+class ServingLinkFile(Record, frozen=True):
+    """``hwprofiles/efficiency/serving-links.toml``, written by ``advisor calibrate logs``."""
+
+    schema: Literal[1]
+    fitted: dt.date
+    source: tuple[Source, ...]
+    link: tuple[ServingLink, ...] = ()
 
 
 class Dequantise(Record, frozen=True):
@@ -283,7 +317,8 @@ class PowerFile(Record, frozen=True):
 class Width(Record, frozen=True):
     """Half-width of a range: quantiles of |ln(measured / predicted)| on left-out groups.
 
-    ``device_classes`` and ``kinds`` (dense, moe) empty: all.
+    ``device_classes`` and ``kinds`` (dense, moe) empty: all. ``launch_known``: only for runs whose
+    launch settings are known (:mod:`advisor.schema.recipe`).
     """
 
     metric: Literal["tpot", "ttft", "prefill", "throughput", "memory", "power"]
@@ -295,6 +330,7 @@ class Width(Record, frozen=True):
     because: str
     device_classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    launch_known: bool = False
 
     def __post_init__(self) -> None:
         if self.q95 < self.q80:

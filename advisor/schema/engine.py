@@ -95,11 +95,15 @@ class MemoryRule(Record, frozen=True):
 
 
 class Scheduler(Record, frozen=True):
-    """Limits of a step: tokens in all, sequences, and whether prompts run alone."""
+    """Limits of a step: tokens in all, sequences, and whether prompts run alone.
+
+    ``reserves_output``: a request joins only if the cache has room for its whole answer.
+    """
 
     max_step_tokens: Fact
     max_sequences: Fact
     prefill_alone: bool = False
+    reserves_output: bool = False
 
 
 class Engine(Record, frozen=True):
@@ -107,6 +111,7 @@ class Engine(Record, frozen=True):
 
     ``default_for`` lists the device classes it is the default of; ``formats`` the weight
     formats it runs, preferred first: the first one the device has a peak for is the default.
+    ``converts_bf16``: it runs bf16 weights also on chips without bf16 arithmetic.
     """
 
     schema: Literal[1]
@@ -122,6 +127,7 @@ class Engine(Record, frozen=True):
     aliases: tuple[str, ...] = ()
     default_for: tuple[DeviceClass, ...] = ()
     kv_format: str = "bf16"
+    converts_bf16: bool = False
     kv_block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
     host_per_step_s: Fact | None = None
     notes: str = ""
@@ -146,6 +152,9 @@ class EngineCost(Record, frozen=True):
         Tokenising, transport and first scheduling: delays a first token, not the device.
     per_client_s
         Further delay of a first token for each client that starts at the same time.
+    wait_factor
+        Measured over replayed time from sending a prompt to its first token, without the two
+        delays: prompts run outside execution graphs, and wait in more than one queue.
     step_tokens
         Token budget of a step; None: the engine's default.
     """
@@ -155,6 +164,7 @@ class EngineCost(Record, frozen=True):
     per_sequence_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     per_request_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     per_client_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    wait_factor: Annotated[float, msgspec.Meta(gt=0, le=3)] = 1.0
     step_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
@@ -169,7 +179,8 @@ class EngineEra(Record, frozen=True):
     within its runs; ``engines`` the catalogue engines it
     speaks for. The errors are medians on groups
     (device, model) left out of the fit, ``left_out_in80`` and ``left_out_in95`` the shares of
-    their TPOT inside the stated ranges.
+    their TPOT inside the stated ranges. ``fixed``: costs read off other measurements, named in the
+    note; a fit to serving runs leaves them alone.
     """
 
     id: Slug
@@ -188,6 +199,7 @@ class EngineEra(Record, frozen=True):
     versions: tuple[str, ...] = ()
     only_versions: tuple[str, ...] = ()
     note: str = ""
+    fixed: bool = False
 
 
 class EngineCostFile(Record, frozen=True):

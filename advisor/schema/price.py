@@ -64,6 +64,39 @@ class ApiPrice(Record, frozen=True):
     note: str = ""
 
 
+class ApiRate(Record, frozen=True):
+    """Prices of calls whose prompt is longer than ``above_input_tokens``, US dollars.
+
+    A seller with a long-context surcharge has several; the whole call is charged at the step
+    its prompt reaches. ``cached_input_usd_per_mtok`` None: no discount for cached input.
+    """
+
+    input_usd_per_mtok: Annotated[float, msgspec.Meta(ge=0)]
+    output_usd_per_mtok: Annotated[float, msgspec.Meta(ge=0)]
+    cached_input_usd_per_mtok: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    above_input_tokens: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class ApiTariff(Record, frozen=True):
+    """All prices of one model at one seller on one day.
+
+    ``batch`` is empty where the seller has no batch price, or none is known.
+    """
+
+    provider: str
+    model: str
+    as_of: dt.date
+    source: str
+    standard: tuple[ApiRate, ...]
+    batch: tuple[ApiRate, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, rates in (("standard", self.standard), ("batch", self.batch or self.standard)):
+            if min((rate.above_input_tokens for rate in rates), default=1.0) != 0:
+                msg = f"{name} prices of {self.model} leave out short prompts"
+                raise ValueError(msg)
+
+
 class ExchangeRate(Record, frozen=True):
     """One US dollar buys ``per_usd`` units of ``currency`` on ``date``."""
 
@@ -98,6 +131,49 @@ class Ownership(Record, frozen=True):
     staff_and_hosting_share_per_year: Fact
 
 
+class Wage(Record, frozen=True):
+    """What one full-time person costs a year at a site, overheads included, US dollars."""
+
+    site: Slug
+    usd_per_year: Fact
+
+
+class Operation(Record, frozen=True):
+    """What running a deployment takes besides devices: people, room, traffic, spot risk.
+
+    Parameters
+    ----------
+    residual_share
+        Sale of a device at the end of its life over its price.
+    staff_fte_least, staff_fte_per_device
+        People for any owned deployment, and for each device of it; the larger counts.
+    hosting_usd_per_kw_month
+        Room, cooling and racks for a kilowatt provisioned, electricity apart.
+    egress_usd_per_gb, egress_bytes_per_token
+        Traffic to users on a cloud, and its size per streamed token.
+    spot_interruptions_per_month, spot_lost_hours, spot_correlated_share
+        Reclaims of one device, hours until its replacement serves, and the part of reclaims
+        that take all devices of one type and zone together.
+    few_quotes_factor
+        Least factor either way that a handful of quotes on reserved or spot terms spans.
+    device_embodied_kgco2e
+        Carbon of making one data-centre accelerator.
+    """
+
+    residual_share: Fact
+    staff_fte_least: Fact
+    staff_fte_per_device: Fact
+    hosting_usd_per_kw_month: Fact
+    egress_usd_per_gb: Fact
+    egress_bytes_per_token: Fact
+    spot_interruptions_per_month: Fact
+    spot_lost_hours: Fact
+    spot_correlated_share: Fact
+    few_quotes_factor: Fact
+    device_embodied_kgco2e: Fact
+    wage: tuple[Wage, ...]
+
+
 class PriceFile(Record, frozen=True):
     """One file of ``pricing/``."""
 
@@ -109,6 +185,7 @@ class PriceFile(Record, frozen=True):
     exchange_rate: tuple[ExchangeRate, ...] = ()
     site: tuple[Site, ...] = ()
     ownership: Ownership | None = None
+    operation: Operation | None = None
 
     def __post_init__(self) -> None:
         named: dict[str, str] = {}

@@ -79,14 +79,14 @@ def make_world(
         ended=np.zeros(most + 1, dtype=np.int64),
         heap=np.zeros(_heap_size(len(requests), len(servers)), dtype=w.EVENT).view(np.recarray),
         counters=np.zeros(w.COUNTERS, dtype=np.int64),
-        clock=np.array([0.0, think_s, -1.0]),
+        clock=np.array([0.0, think_s, -1.0, routing.router_s]),
         gaps=np.zeros((len(groups), w.GAP_BINS), dtype=np.int64),
         devices=np.zeros(_device_count(groups), dtype=w.DEVICE_STATE).view(np.recarray),
         blocks=blocks,
         block_tokens=np.array([requests.block_tokens], dtype=np.int64),
         owner=np.full(known, w.NONE, dtype=np.int32),
         references=np.zeros((len(servers), known), dtype=np.int32),
-        links=np.zeros((len(servers), 4, nodes), dtype=np.int32),
+        links=np.zeros((len(servers), nodes, 4), dtype=np.int32),
         steps=stack(_step_tables(groups)),
     )
     world.counters[w.LEFT] = len(requests)

@@ -35,26 +35,26 @@ def free_blocks(server: Any) -> int:
 @njit(cache=True)
 def _unlink(w: World, s: int, node: int) -> None:
     server, links = w.servers[s], w.links[s]
-    before, after = links[PREVIOUS, node], links[NEXT, node]
+    before, after = links[node, PREVIOUS], links[node, NEXT]
     if before == NONE:
         server.list_head = after
     else:
-        links[NEXT, before] = after
+        links[before, NEXT] = after
     if after == NONE:
         server.list_tail = before
     else:
-        links[PREVIOUS, after] = before
+        links[after, PREVIOUS] = before
 
 
 @njit(cache=True)
 def _append(w: World, s: int, node: int) -> None:
     server, links = w.servers[s], w.links[s]
-    links[NEXT, node] = NONE
-    links[PREVIOUS, node] = server.list_tail
+    links[node, NEXT] = NONE
+    links[node, PREVIOUS] = server.list_tail
     if server.list_tail == NONE:
         server.list_head = node
     else:
-        links[NEXT, server.list_tail] = node
+        links[server.list_tail, NEXT] = node
     server.list_tail = node
 
 
@@ -71,17 +71,17 @@ def take(w: World, s: int, count: int) -> None:
     missing = count - unused
     while missing > 0:
         node = server.list_head
-        size = links[SIZE, node]
+        size = links[node, SIZE]
         if node < known or size <= missing:
             _unlink(w, s, node)
             if node < known:
-                links[STATE, node] = UNKNOWN
+                links[node, STATE] = UNKNOWN
             else:
-                links[NEXT, node] = server.spare
+                links[node, NEXT] = server.spare
                 server.spare = node
         else:
             size = missing
-            links[SIZE, node] -= size
+            links[node, SIZE] -= size
         server.idle_blocks -= size
         missing -= size
 
@@ -95,11 +95,11 @@ def _give_back(w: World, s: int, count: int) -> None:
     links, tail = w.links[s], server.list_tail
     server.idle_blocks += count
     if tail >= w.references.shape[1]:
-        links[SIZE, tail] += count
+        links[tail, SIZE] += count
         return
     node = server.spare
-    server.spare = links[NEXT, node]
-    links[SIZE, node] = count
+    server.spare = links[node, NEXT]
+    links[node, SIZE] = count
     _append(w, s, node)
 
 
@@ -115,7 +115,7 @@ def release(w: World, s: int, i: int) -> None:
         block = w.blocks[at]
         w.references[s, block] -= 1
         if w.references[s, block] == 0:
-            links[STATE, block] = FREE
+            links[block, STATE] = FREE
             server.used_blocks -= weight
             server.idle_blocks += weight
             _append(w, s, block)
@@ -130,7 +130,7 @@ def hits(w: World, s: int, i: int) -> int:
         return 0
     found = 0
     for at in range(request.block_low, request.block_high):
-        if w.links[s, STATE, w.blocks[at]] == UNKNOWN:
+        if w.links[s, w.blocks[at], STATE] == UNKNOWN:
             break
         if (found + 1) * w.block_tokens[0] >= request.target:
             break
@@ -158,7 +158,7 @@ def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
     weight = w.block_tokens[0] // server.block_tokens
     needed = unknown = 0
     for at in range(request.block_low + request.tracked, request.block_low + shared):
-        state = w.links[s, STATE, w.blocks[at]]
+        state = w.links[s, w.blocks[at], STATE]
         if state != HELD:
             needed += weight
         if state == UNKNOWN:
@@ -187,15 +187,15 @@ def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
 def _hold(w: World, s: int, block: int, weight: int, spare: int) -> int:
     """Hold a shared block; return how many own blocks it was made of, of ``spare``."""
     server, links, made_of = w.servers[s], w.links[s], 0
-    if links[STATE, block] == UNKNOWN:
+    if links[block, STATE] == UNKNOWN:
         made_of = min(spare, weight)
         take(w, s, weight - made_of)
-        links[SIZE, block] = weight
-    elif links[STATE, block] == FREE:
+        links[block, SIZE] = weight
+    elif links[block, STATE] == FREE:
         _unlink(w, s, block)
         server.idle_blocks -= weight
         server.used_blocks += weight
         server.peak_blocks = max(server.peak_blocks, server.used_blocks)
-    links[STATE, block] = HELD
+    links[block, STATE] = HELD
     w.references[s, block] += 1
     return made_of

@@ -346,10 +346,10 @@ def _forget(w: World, s: int) -> None:
     server.list_head, server.list_tail = NONE, NONE
     if not server.prefix:
         return
-    nodes = w.links.shape[2]
+    nodes = w.links.shape[1]
     for node in range(nodes):
-        w.links[s, STATE, node] = UNKNOWN
-        w.links[s, NEXT, node] = node + 1 if node + 1 < nodes else NONE
+        w.links[s, node, STATE] = UNKNOWN
+        w.links[s, node, NEXT] = node + 1 if node + 1 < nodes else NONE
     server.spare = known if nodes > known else NONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.errors import UsageError
+from advisor.schema.fact import Evidence
 from advisor.schema.fleet import Autoscale, Failures, Maintenance
 
 
@@ -86,11 +88,20 @@ class Server:
 
 
 @dataclass(frozen=True, eq=False)
+class Watts:
+    """Power of a replica: at rest, reading prompts, and decoding (mean batch, mean context)."""
+
+    idle: float
+    reading: float
+    decoding: Callable[[float, float], float]
+
+
+@dataclass(frozen=True, eq=False)
 class Replicas:
     """A tier of equal replicas, each of ``servers_per_replica`` schedulers.
 
     ``prefill_s_per_token`` and ``decode_s_per_request`` weigh queues where the router compares
-    finish times; watts and dollars are those of one replica.
+    finish times; watts and dollars are those of one replica of ``devices``.
     """
 
     name: str
@@ -106,12 +117,13 @@ class Replicas:
     prefill_s_per_token: float = 0.0
     decode_s_per_request: float = 0.0
     usd_per_hour: float | None = None
-    idle_w: float | None = None
-    prefill_w: float | None = None
-    decode_w: float | None = None
+    devices: int = 1
+    watts: Watts | None = None
     autoscale: Autoscale | None = None
     failures: Failures | None = None
     maintenance: tuple[Maintenance, ...] = ()
+    evidence: Evidence = "estimated"
+    what: str = ""
 
     @property
     def room(self) -> int:
@@ -134,13 +146,14 @@ class Api:
     backoff_s: float = 1.0
     usd_per_mtok_input: float = 0.0
     usd_per_mtok_output: float = 0.0
+    what: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Devices:
     """Users' own devices: one request at a time each.
 
-    ``prefill_s`` and ``decode_s`` are functions of (prompt, answer) tokens as arrays.
+    ``times`` gives (prompt, answer) seconds of requests from their (prompt, answer) tokens.
     """
 
     name: str
@@ -152,6 +165,8 @@ class Devices:
     sustained_share: float = 1.0
     delay_s: float = 0.0
     busy_w: float | None = None
+    evidence: Evidence = "estimated"
+    what: str = ""
 
 
 Group = Replicas | Api | Devices
@@ -173,6 +188,8 @@ class Routing:
         ``(n,)`` seconds a request waits at most to be begun; empty: for ever.
     hold_s
         Seconds a request waits at the router while no replica is up.
+    router_s
+        Seconds the router itself takes before it sends a request on.
     """
 
     first: NDArray[np.int64]
@@ -184,6 +201,7 @@ class Routing:
     verify_s: float = 0.0
     patience_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     hold_s: float = 60.0
+    router_s: float = 0.0
 
 
 def to_first(requests: int) -> Routing:

@@ -105,18 +105,22 @@ class _Fleet:
 
     def after(self, delay_s: float, kind: int, number: int, action: Callable[[], None]) -> None:
         """Put an event on the clock; at one time, kinds come in order, then numbers."""
-        event: Any = self.event(self.env)
+        event = self.event(self.env)
         event._ok, event._value = True, None
         event.callbacks.append(lambda _: action())
-        order: Any = kind * 10**9 + number
-        self.env.schedule(event, priority=order, delay=delay_s)
+        rank: Any = kind * 10**9 + number
+        self.env.schedule(event, priority=rank, delay=delay_s)
 
     # --- routing -----------------------------------------------------------------------------
     def arrive(self, job: Job) -> None:
         """Come to the router for the first time."""
         job.arrival_s = self.now()
         job.due_s += self.now()
-        self.send(job, int(self.routing.first[job.number]))
+        first = partial(self.send, job, int(self.routing.first[job.number]))
+        if self.routing.router_s > 0:
+            self.after(self.routing.router_s, ARRIVAL, job.number, first)
+        else:
+            first()
 
     def send(self, job: Job, wanted: int) -> None:
         """Go to a tier, or on to those that take over from it."""

@@ -35,6 +35,7 @@ from advisor.simulator.world import (
     REJECTED,
     REPLICAS,
     ROUND_ROBIN,
+    ROUTED,
     SHORTEST,
     UNSENT,
     World,
@@ -304,10 +305,15 @@ def arrive(w: World, i: int, time_s: float, why: int) -> None:
         send(w, i, request.tier, time_s)
     elif why == PASSED_ON:
         send(w, i, request.second_tier, time_s)
+    elif why == ROUTED:
+        send(w, i, request.first_tier, time_s)
     else:
         request.arrival_s, request.sent = time_s, 1
         request.due_s += time_s
-        send(w, i, request.first_tier, time_s)
+        if w.clock[3] > 0.0:
+            push(w.heap, w.counters, time_s + w.clock[3], ARRIVAL, i, ROUTED)
+        else:
+            send(w, i, request.first_tier, time_s)
 
 
 @njit(cache=True)

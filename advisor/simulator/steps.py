@@ -100,7 +100,8 @@ def stack(tables: list[dict[str, Any]]) -> Steps:
         size = tuple(max(s[d] for s in shapes) for d in range(len(shapes[0])))
         out = np.zeros((len(tables), *size))
         for i, t in enumerate(tables):
-            out[i][tuple(slice(n) for n in shapes[i])] = t[name]
+            place: Any = (i, *(slice(n) for n in shapes[i]))
+            out[place] = t[name]
         return out
 
     nodes = max(np.shape(t["decode_s"])[1] for t in tables)

@@ -22,7 +22,7 @@ ROUND_ROBIN, LEAST, SHORTEST, PREFIX = 0, 1, 2, 3
 # only then are new steps planned.
 STEPS_END, ANSWERED, HANDOVER, ARRIVAL, PLAN = 0, 1, 2, 3, 4
 # Why a request arrives: for the first time, again after a refusal, or passed on by a verifier.
-FRESH, AGAIN, PASSED_ON = 0, 1, 2
+FRESH, AGAIN, PASSED_ON, ROUTED = 0, 1, 2, 3
 # What a server is doing; WAITING: for more requests of a static batch.
 IDLE, LEAP, STEP, WAITING = 0, 1, 2, 3
 # Whether the answer of the first tier will be passed on, or has been.
@@ -246,7 +246,8 @@ class World(NamedTuple):
     ended: NDArray[np.int64]  # requests whose answers end with a step
     heap: Any
     counters: NDArray[np.int64]
-    clock: NDArray[np.float64]  # now; think time of closed-loop clients; when steps were planned
+    # now; think time of closed-loop clients; when steps were planned; time the router takes
+    clock: NDArray[np.float64]
     gaps: NDArray[np.int64]
     devices: Any
     blocks: NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""The report's testable claims, each answered with numbers computed here and now."""

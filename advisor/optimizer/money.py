@@ -1,0 +1,210 @@
+"""The month's bill of a plan, line by line; idle capacity is a line of its own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.catalogue.widths import width
+from advisor.errors import MissingDataError
+from advisor.optimizer.assemble import Question
+from advisor.optimizer.demand import HOURS_PER_MONTH
+from advisor.optimizer.mix import MixSolution
+from advisor.optimizer.options import Option, Pool
+from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
+from advisor.optimizer.result import CostLine, LineKind
+from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
+from advisor.schema.fact import Evidence
+from advisor.schema.text import Text
+
+LEAST_USD = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PoolUse:
+    """How a plan uses a pool in a month.
+
+    ``paid_h`` and ``used_h``: replica-hours; ``extra_h``: paid on top for replicas that come
+    and go.
+    """
+
+    index: int
+    pool: Pool
+    fixed: int
+    by_period: tuple[int, ...]
+    paid_h: float
+    used_h: float
+    extra_h: float
+
+    @property
+    def utilisation(self) -> float:
+        """Used over paid replica-hours."""
+        paid = self.paid_h + self.extra_h
+        return min(self.used_h / paid, 1.0) if paid else 0.0
+
+    @property
+    def replicas(self) -> int:
+        """Replicas at the peak."""
+        return max(self.by_period)
+
+
+def pool_uses(question: Question, found: MixSolution) -> tuple[PoolUse, ...]:
+    """Return how every pool of a plan is used."""
+    problem = question.problem
+    used = np.zeros(len(problem.pools))
+    volume = found.flow_per_s @ problem.hours * SECONDS_PER_HOUR
+    for option, pool, seconds in zip(
+        problem.use_option, problem.use_pool, problem.use_s, strict=True
+    ):
+        used[pool] += float((volume[option] * seconds).sum()) / SECONDS_PER_HOUR
+    overhead = question.facts.scenario.use.autoscale_overhead
+    rows = []
+    for i, pool in enumerate(question.pools):
+        replicas = found.fixed[i] + found.scaled[i]
+        if not replicas.any():
+            continue
+        scaled_h = float(found.scaled[i] @ problem.hours)
+        rows.append(
+            PoolUse(
+                index=i,
+                pool=pool,
+                fixed=int(found.fixed[i]),
+                by_period=tuple(int(n) for n in replicas),
+                paid_h=float(found.fixed[i]) * HOURS_PER_MONTH + scaled_h,
+                used_h=float(used[i]),
+                extra_h=scaled_h * overhead,
+            )
+        )
+    return tuple(rows)
+
+
+def spread_of(e: Estimate) -> Spread:
+    """Half-widths of an estimate, in logs; none for zero."""
+    if e.value <= 0:
+        return EXACT
+    return Spread(math.log(e.high80 / e.value), math.log(e.high95 / e.value))
+
+
+def speed_spread(pool: Pool) -> Spread:
+    """Half-widths of a deployment's throughput."""
+    setup = pool.candidate.setup
+    try:
+        row = width("throughput", setup.evidence, setup.device.device_class, setup.kind)
+    except MissingDataError:
+        return EXACT
+    return Spread(row.q80, row.q95)
+
+
+def _line(
+    kind: LineKind, what: str, usd: float, spread: Spread, evidence: Evidence, why: Text
+) -> list[CostLine]:
+    if usd <= LEAST_USD:
+        return []
+    return [CostLine(kind, what, estimate(usd, spread, evidence, why))]
+
+
+def _pool_lines(question: Question, use: PoolUse) -> list[CostLine]:
+    pool, name = use.pool, use.pool.candidate.name
+    hour = pool.offer.usd_per_device_hour
+    spread = spread_of(hour) + speed_spread(pool)
+    label = weakest(hour.evidence, pool.candidate.setup.evidence)
+    busy = use.used_h
+    idle = max(use.paid_h + use.extra_h - busy, 0.0)
+    rate = pool.usd_per_replica_hour
+    why = hour.because
+    if pool.offer.terms == "rented":
+        money = question.facts.scenario.money
+        spot = money.spot_share * money.spot_price_share
+        base, spare = 1.0 - money.spot_share + spot, spot * money.spot_spare
+        return [
+            *_line("rent", name, rate * base * busy, spread, label, why),
+            *_line("idle", name, rate * base * idle, spread, label, why),
+            *_line("spot-risk", name, rate * spare * (busy + idle), spread, label, why),
+        ]
+    fixed = question.problem.fixed_usd_per_month[use.index] * use.fixed
+    waiting = pool.idle_usd_per_hour * use.paid_h
+    hosting = fixed - (rate + pool.idle_usd_per_hour) * HOURS_PER_MONTH * use.fixed
+    current = Text.of("because_energy", site=question.facts.site.id)
+    return [
+        *_line("own", name, rate * busy, spread, label, why),
+        *_line("idle", name, rate * idle, spread, label, why),
+        *_line(
+            "energy", name, waiting + pool.work_usd_per_hour * busy, spread, "estimated", current
+        ),
+        *_line("hosting", name, hosting, Spread(0.5, 0.8), "estimated", Text.of("because_hosting")),
+    ]
+
+
+def _api_lines(question: Question, volume: Floats) -> list[CostLine]:
+    """Money per request that isn't electricity of pools: tokens of APIs."""
+    lines = []
+    for index, option in enumerate(question.options):
+        energy = np.zeros_like(option.usd_per_request)
+        for p, seconds in option.uses:
+            energy = energy + seconds * question.pools[p].work_usd_per_hour / SECONDS_PER_HOUR
+        usd = float(volume[index] @ np.maximum(option.usd_per_request - energy, 0.0))
+        name = _api_name(option)
+        why = Text.of("because_api", name=name)
+        lines += _line("api", name, usd, EXACT, "measured", why)
+    return lines
+
+
+def _api_name(option: Option) -> str:
+    part = next((p for p in option.parts if p.provider), option.parts[-1])
+    return f"{part.model_name} API ({part.provider})" if part.provider else part.model_name
+
+
+CHARGE_LINES: dict[str, LineKind] = {"tuning": "fine-tune", "app": "phone", "staff": "staff"}
+
+
+def bill_of(question: Question, found: MixSolution) -> tuple[CostLine, ...]:
+    """Return every line of a plan's month, in the order of :data:`LineKind`."""
+    problem = question.problem
+    volume = found.flow_per_s @ problem.hours * SECONDS_PER_HOUR
+    lines: list[CostLine] = []
+    for use in pool_uses(question, found):
+        lines += _pool_lines(question, use)
+    lines += _api_lines(question, volume)
+    for index, key in enumerate(question.charge_names):
+        if found.charged[index]:
+            head, _, rest = key.partition(":")
+            usd = float(problem.charge_usd_per_month[index])
+            why = Text.of("because_charge", months=question.facts.scenario.money.horizon_months)
+            kind = CHARGE_LINES[head]
+            lines += _line(kind, rest or head, usd, Spread(0.3, 0.6), "estimated", why)
+    retrieval = float(volume.sum(axis=0) @ question.facts.retrieval_usd)
+    why = Text.of("because_retrieval")
+    lines += _line("retrieval", "", retrieval, EXACT, "measured", why)
+    order = list(LineKind.__args__)  # type: ignore[attr-defined]
+    return tuple(sorted(merged(lines), key=lambda x: order.index(x.kind)))
+
+
+def merged(lines: list[CostLine]) -> list[CostLine]:
+    """Add up lines of one kind for one thing."""
+    found: dict[tuple[str, str], CostLine] = {}
+    for line in lines:
+        key = (line.kind, line.what)
+        if key in found:
+            old = found[key].usd_per_month
+            whole = old.value + line.usd_per_month.value
+            found[key] = CostLine(
+                line.kind,
+                line.what,
+                estimate(whole, spread_of(old), old.evidence, old.because),
+            )
+        else:
+            found[key] = line
+    return list(found.values())
+
+
+def sum_of(lines: tuple[CostLine, ...], why: Text) -> Estimate:
+    """Add lines up; lines err independently: distances add in quadrature."""
+    value = sum(x.usd_per_month.value for x in lines)
+    ends = {}
+    for name, sign in (("low80", -1), ("high80", 1), ("low95", -1), ("high95", 1)):
+        off = math.hypot(*(getattr(x.usd_per_month, name) - x.usd_per_month.value for x in lines))
+        ends[name] = max(value + sign * off, 0.0)
+    label = weakest("exact", *(x.usd_per_month.evidence for x in lines))
+    return Estimate(value=value, evidence=label, because=why, **ends)

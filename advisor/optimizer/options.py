@@ -1,0 +1,318 @@
+"""Ways to serve requests, as the solver sees them: pools of replicas, APIs, users' devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.optimizer.candidates import Candidate
+from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
+from advisor.optimizer.electricity import DevicePower, Site, device_power
+from advisor.optimizer.hardware import Offer
+from advisor.optimizer.models import Size
+from advisor.optimizer.problem import Bools, Floats
+from advisor.optimizer.result import OptionKind, Part, PlanKind
+from advisor.optimizer.scores import ScoreFact
+from advisor.schema.fact import Evidence
+from advisor.schema.scenario import Scenario
+
+UNKNOWN_SCORE = -1.0
+SAME_SCORE = 1e-9
+SHORT_LIST = 6
+"""Pools of a group kept for each class of requests, by cost of a request."""
+TERM_MARKS = {"rented": "", "owned": ", own", "bought": ", buy"}
+APART = 0.8
+"""Classes share replicas unless the tightest limit costs the others more than this share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Whole replicas of one deployment on one kind of offer, for some classes of requests.
+
+    Parameters
+    ----------
+    per_s
+        ``(C,)`` requests per second of one replica, 0 for classes it doesn't serve.
+    power
+        Of one device, None where unknown.
+    """
+
+    name: str
+    candidate: Candidate
+    offer: Offer
+    per_s: Floats
+    power: DevicePower | None
+    site: Site
+
+    @property
+    def devices(self) -> int:
+        """Devices of one replica."""
+        return self.candidate.devices
+
+    @property
+    def pays_energy(self) -> bool:
+        """Whether electricity is paid apart from the device-hour."""
+        return self.offer.terms != "rented"
+
+    @property
+    def usd_per_replica_hour(self) -> float:
+        """Device-hours of one replica, electricity apart."""
+        return self.offer.usd_per_device_hour.value * self.devices
+
+    @property
+    def idle_usd_per_hour(self) -> float:
+        """Electricity of one waiting replica."""
+        if not self.pays_energy or self.power is None:
+            return 0.0
+        return self.site.usd_per_hour(self.power.idle_w) * self.devices
+
+    @property
+    def work_usd_per_hour(self) -> float:
+        """Electricity a fully used replica adds."""
+        if not self.pays_energy or self.power is None:
+            return 0.0
+        more = self.power.busy_w - self.power.idle_w
+        return self.site.usd_per_hour(more) * self.devices
+
+    def seconds(self) -> Floats:
+        """``(C,)`` replica-seconds of one request, 0 for classes it doesn't serve."""
+        return np.divide(1.0, self.per_s, out=np.zeros_like(self.per_s), where=self.per_s > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One way to serve; arrays are by class.
+
+    Parameters
+    ----------
+    uses
+        (pool index, replica-seconds per request).
+    quality
+        NaN where unknown.
+    ttft_s, tpot_s, e2e_s
+        Percentiles at the plan's full load.
+    charges
+        Keys of one-off costs it needs.
+    half80
+        Half-width of the 80 % range of quality.
+    """
+
+    name: str
+    kind: OptionKind
+    size: Size | None
+    model_ids: tuple[str, ...]
+    parts: tuple[Part, ...]
+    uses: tuple[tuple[int, Floats], ...]
+    allowed: Bools
+    usd_per_request: Floats
+    quality: Floats
+    half80: Floats
+    ttft_s: Floats
+    tpot_s: Floats
+    e2e_s: Floats
+    evidence: Evidence
+    charges: tuple[str, ...] = ()
+    most_share: float = 1.0
+    share_to_large: float | None = None
+    api: int | None = None
+    quality_source: str = ""
+
+
+def worth_keeping(
+    pools: Sequence[Pool], scarce: frozenset[str], floors: Floats, rate: Floats
+) -> Bools:
+    """``(P,)`` pools worth the solver's time.
+
+    No other pool of the same size class and terms beats them in everything, and they are among
+    the cheapest of their group for some class or for all.
+
+    Parameters
+    ----------
+    scarce
+        Devices that form groups of their own.
+    floors, rate
+        ``(C,)`` least scores, and mean requests per second.
+    """
+    keep = np.ones(len(pools), dtype=bool)
+    if not pools:
+        return keep
+    price = np.array([p.usd_per_replica_hour for p in pools])
+    unit = np.array([p.seconds() * p.usd_per_replica_hour for p in pools])
+    serves = np.array([p.per_s > 0 for p in pools])
+    unit = np.where(serves, unit, np.inf)
+    score = np.array([np.nan_to_num(p.candidate.score, nan=UNKNOWN_SCORE) for p in pools])
+    group = [
+        (
+            p.candidate.model.size,
+            p.offer.terms,
+            bool(p.candidate.model.tuned),
+            p.candidate.setup.device.id if p.candidate.setup.device.id in scarce else "",
+        )
+        for p in pools
+    ]
+    for j in range(len(pools)):
+        for i in range(len(pools)):
+            if i == j or not keep[i] or group[i] != group[j]:
+                continue
+            no_worse = (
+                price[i] <= price[j] and (unit[i] <= unit[j]).all() and (score[i] >= score[j]).all()
+            )
+            if no_worse and (i < j or price[i] < price[j] or (unit[i] < unit[j]).any()):
+                keep[j] = False
+                break
+    good = np.where(score >= floors - SAME_SCORE, unit, np.inf)
+    together = np.maximum(good @ rate, price)
+    weak = np.where((score < floors - SAME_SCORE).all(axis=1), unit.min(axis=1), np.inf)
+    columns = np.stack([*good.T, together, weak], axis=1)
+    return keep & _short_list(group, columns, keep)
+
+
+def _short_list(group: Sequence[object], costs: Floats, keep: Bools) -> Bools:
+    """``(P,)`` the few cheapest of each group by any column of costs."""
+    listed = np.zeros(len(group), dtype=bool)
+    for name in dict.fromkeys(group):
+        mine = np.array([i for i, g in enumerate(group) if g == name and keep[i]], dtype=int)
+        for cost in costs.T:
+            ranked = mine[np.argsort(cost[mine], kind="stable")]
+            listed[[i for i in ranked if np.isfinite(cost[i])][:SHORT_LIST]] = True
+    return listed
+
+
+def kind_of(options: Sequence[Option]) -> PlanKind:
+    """Return what a plan is made of: one kind if all its options are of it, else a mix."""
+    kinds = {_kind(o) for o in options}
+    return kinds.pop() if len(kinds) == 1 else "mix"
+
+
+def _kind(option: Option) -> PlanKind:
+    if option.kind == "api":
+        return "api"
+    if option.kind == "device":
+        return "device"
+    return option.size or "mix"
+
+
+def part_of(candidate: Candidate) -> Part:
+    """Describe a deployment."""
+    setup = candidate.setup
+    return Part(
+        model_id=candidate.model.id,
+        model_name=candidate.model.name,
+        hw_id=setup.device.id,
+        hw_name=setup.device.name,
+        engine_id=setup.engine.id,
+        engine_name=setup.engine.name,
+        precision=setup.weights.id,
+        layout=str(candidate.layout),
+        devices_per_replica=candidate.devices,
+    )
+
+
+def half_widths(scores: Sequence[ScoreFact | None]) -> Floats:
+    """Half-widths of scores, 0 where unknown."""
+    return np.array([0.0 if s is None else s.half80 for s in scores])
+
+
+def pools_of(
+    candidates: Sequence[Candidate],
+    classes: Sequence[ClassDemand],
+    site: Site,
+    factors: dict[str, float],
+) -> list[Pool]:
+    """Return the pools of all deployments: by offer, shared by classes or for one class.
+
+    Parameters
+    ----------
+    factors
+        Deployment name → share of the predicted capacity to count on.
+    """
+    found = []
+    rented = np.array([c.privacy == "any" for c in classes])
+    housed = np.array([c.privacy != "on-device" for c in classes])
+    for candidate in candidates:
+        power = device_power(candidate)
+        for offer in candidate.hardware.offers:
+            may = rented if offer.terms == "rented" else housed
+            own = np.where(may, candidate.capacity.per_s, 0.0)
+            if not (own > 0).any():
+                continue
+            for suffix, full in _splits(candidate, own, classes):
+                name = f"{candidate.name}{suffix}{TERM_MARKS[offer.terms]}"
+                rate = full * factors.get(name, 1.0)
+                found.append(Pool(name, candidate, offer, rate, power, site))
+    return found
+
+
+def _splits(
+    candidate: Candidate, own: Floats, classes: Sequence[ClassDemand]
+) -> list[tuple[str, Floats]]:
+    """Share replicas among classes at the tightest load; or keep classes apart as well."""
+    capacity = candidate.capacity
+    served = own > 0
+    tightest = float(capacity.load[served].min())
+    shared = np.where(served, capacity.held_to(tightest), 0.0)
+    found = [("", shared)]
+    if served.sum() > 1 and (shared[served] < APART * own[served]).any():
+        for c in (int(i) for i in np.nonzero(served)[0]):
+            alone = np.zeros_like(own)
+            alone[c] = own[c]
+            found.append((f" [{classes[c].name}]", alone))
+    return found
+
+
+def pool_option(index: int, pool: Pool) -> Option:
+    """Return the option of one pool alone."""
+    candidate = pool.candidate
+    seconds = pool.seconds()
+    capacity = candidate.capacity
+    tuned = candidate.model.tuned
+    charges = [f"tuning:{tuned.name}"] if tuned else []
+    if pool.pays_energy:
+        charges.append("staff")
+    sources = [s.source for s in candidate.model.scores if s]
+    return Option(
+        name=pool.name,
+        kind="replicas",
+        size=candidate.model.size,
+        model_ids=(candidate.model.id,),
+        parts=(part_of(candidate),),
+        uses=((index, seconds),),
+        allowed=pool.per_s > 0,
+        usd_per_request=seconds * pool.work_usd_per_hour / 3600.0,
+        quality=candidate.score,
+        half80=half_widths(candidate.model.scores),
+        ttft_s=capacity.ttft_s,
+        tpot_s=capacity.tpot_s,
+        e2e_s=capacity.e2e_s,
+        evidence=candidate.setup.evidence,
+        charges=tuple(charges),
+        quality_source=sources[0] if sources else "",
+    )
+
+
+def fixed_usd_per_month(pool: Pool, scenario: Scenario, hosting_usd_per_kw: float) -> float:
+    """Money of one replica kept all month: device-hours, waiting electricity, hosting."""
+    hour = pool.usd_per_replica_hour
+    if pool.offer.terms == "rented":
+        return hour * spot_factor(scenario) * HOURS_PER_MONTH
+    tdp = pool.candidate.setup.device.power.tdp_w
+    kilowatts = tdp.value * (1.0 + pool.site.host_share) / 1e3 if tdp else 0.0
+    hosting = kilowatts * pool.devices * hosting_usd_per_kw
+    return (hour + pool.idle_usd_per_hour) * HOURS_PER_MONTH + hosting
+
+
+def spot_factor(scenario: Scenario) -> float:
+    """Rent with a share of spot hours over rent without."""
+    m = scenario.money
+    spot = m.spot_price_share * (1.0 + m.spot_spare)
+    return 1.0 - m.spot_share + m.spot_share * spot
+
+
+def scaled_usd_per_hour(pool: Pool, scenario: Scenario) -> float:
+    """Money of one replica-hour that comes and goes; infinite where that can't be."""
+    use = scenario.use
+    if pool.offer.terms != "rented" or not use.autoscale:
+        return float("inf")
+    return pool.usd_per_replica_hour * spot_factor(scenario) * (1.0 + use.autoscale_overhead)

@@ -1,0 +1,210 @@
+"""Small, large, or which mix, on what: the answer to a scenario."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from advisor.catalogue.data_version import shared_versions
+from advisor.optimizer.assemble import Facts, Question, excluded_of, facts_of, question_of
+from advisor.optimizer.binding import binding_of
+from advisor.optimizer.doubt import draws_of, sureness, tornado
+from advisor.optimizer.flips import floor_flips, price_flips, volume_flips
+from advisor.optimizer.fronts import fronts_of
+from advisor.optimizer.impossible import explain_scenario
+from advisor.optimizer.kinds import Solved, alternatives_of, solved
+from advisor.optimizer.result import (
+    Alternative,
+    Flip,
+    Infeasible,
+    Recommendation,
+    Replay,
+    Searched,
+    Uncertainty,
+    Verdict,
+)
+from advisor.optimizer.search import best_plan
+from advisor.optimizer.singles import Singles
+from advisor.optimizer.verify import Simulate, verified
+from advisor.schema.scenario import Scenario
+from advisor.schema.text import Text
+
+SHOWN = 2
+"""Options named in the verdict; the others are counted."""
+
+
+def recommend(
+    scenario: Scenario,
+    folder: Path | None = None,
+    today: dt.date | None = None,
+    simulate: Simulate | None = None,
+) -> Recommendation:
+    """Answer a scenario.
+
+    Parameters
+    ----------
+    scenario
+        The question.
+    folder
+        Folder that file names in the scenario count from; None: the current one.
+    today
+        Day prices are asked for; None: the clock's.
+    simulate
+        Replays a fleet (:mod:`advisor.optimizer.verify`); None: no replay.
+
+    Raises
+    ------
+    AdvisorError
+        Unknown names, missing prices or scores: see ``advisor/errors.py``. That nothing fits
+        is an answer (``infeasible``), not an error.
+    """
+    facts = facts_of(scenario, folder or Path(), today or dt.date.today())
+    question = question_of(facts)
+    first = solved(question, best_plan(question), {})
+    if first is None:
+        return _assembled(facts, question, None, (), infeasible=explain_scenario(facts))
+    replays: tuple[Replay, ...] = ()
+    factors: dict[str, float] = {}
+    if simulate is not None:
+        question, first, factors, replays = verified(facts, question, first, simulate)
+        if first is None:
+            found = explain_scenario(facts)
+            return _assembled(facts, question, None, (), infeasible=found, replays=replays)
+    rows = alternatives_of(question, first, factors)
+    return _assembled(facts, question, first, rows, replays=replays)
+
+
+def _assembled(
+    facts: Facts,
+    question: Question,
+    winner: Solved | None,
+    rows: Sequence[tuple[Alternative, Solved | None]],
+    infeasible: Infeasible | None = None,
+    replays: tuple[Replay, ...] = (),
+) -> Recommendation:
+    s = facts.scenario
+    others = [r for _, r in rows if r is not None]
+    doubt = _uncertainty(question, winner, others) if winner else None
+    return Recommendation(
+        title=s.title,
+        title_zh=s.title_zh,
+        currency=s.money.currency,
+        per_usd=facts.per_usd,
+        plan=winner.plan if winner else None,
+        verdict=_verdict(winner, others, doubt) if winner else None,
+        alternatives=tuple(a for a, _ in rows),
+        binding=binding_of(question, winner) if winner else (),
+        fronts=fronts_of(question, [winner, *others]) if winner else (),
+        uncertainty=doubt,
+        infeasible=infeasible,
+        replays=replays,
+        excluded=excluded_of(facts),
+        searched=_searched(facts, question),
+        assumptions=_assumptions(facts, question),
+        warnings=_warnings(facts),
+        oldest_price=_oldest(facts, winner),
+        data={**shared_versions(), "asked": str(facts.today)},
+    )
+
+
+def _uncertainty(question: Question, winner: Solved, others: Sequence[Solved]) -> Uncertainty:
+    plans = [winner, *others]
+    draws = draws_of(question, plans)
+    sure = sureness(question, plans, draws)
+    singles = Singles(question)
+    flips: list[Flip] = [
+        *volume_flips(question, winner, others, singles),
+        *price_flips(question, winner, singles),
+        *floor_flips(question, winner, others),
+    ]
+    return Uncertainty(
+        samples=draws.count,
+        seed=question.facts.scenario.doubt.seed,
+        probability_cheapest=sure.cheapest,
+        probability_feasible=sure.feasible,
+        regret_usd_per_month=sure.regret_usd_per_month,
+        tornado=tornado(question, winner),
+        flips=tuple(flips),
+    )
+
+
+def _verdict(winner: Solved, others: Sequence[Solved], doubt: Uncertainty | None) -> Verdict:
+    runner = min(others, key=lambda o: o.usd_per_month, default=None)
+    return Verdict(
+        winner_kind=winner.kind,
+        winner=_names(winner),
+        usd_per_month=winner.usd_per_month,
+        runner_kind=runner.kind if runner else None,
+        runner=_names(runner) if runner else "",
+        runner_over_winner=runner.usd_per_month / winner.usd_per_month if runner else None,
+        probability_cheapest=doubt.probability_cheapest.get(winner.kind) if doubt else None,
+        flip=doubt.flips[0] if doubt and doubt.flips else None,
+    )
+
+
+def _names(one: Solved) -> str:
+    """Return the options of a plan that serve most, and how many there are beside."""
+    options = sorted(one.plan.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
+    rest = f" + {len(options) - SHOWN}" if len(options) > SHOWN else ""
+    return " + ".join(o.name for o in options[:SHOWN]) + rest
+
+
+def _searched(facts: Facts, question: Question) -> Searched:
+    found = question.candidates
+    return Searched(
+        models=len(facts.models.models),
+        devices=len(facts.hardware.devices),
+        engines=found.engines,
+        formats=found.formats,
+        layouts=found.combinations,
+        evaluated=found.evaluated,
+        kept=len(found.kept),
+    )
+
+
+def _assumptions(facts: Facts, question: Question) -> tuple[Text, ...]:
+    s = facts.scenario
+    found = [Text.of("assume_site", site=facts.site.id, usd=facts.site.usd_per_kwh)]
+    if s.workload.growth_per_year:
+        months = s.money.horizon_months
+        found.append(Text.of("assume_growth", months=months))
+    if any(o.kind in ("routed", "cascade") for o in question.options):
+        found.append(Text.of("assume_router", auc=s.routing.router_auc))
+    if any(o.size and o.parts[0].precision.startswith(("q4", "w4")) for o in question.options):
+        found.append(Text.of("assume_four_bit", points=s.quality.four_bit_loss_points))
+    if facts.remote.options:
+        found.append(Text.of("assume_api_latency"))
+    if s.use.autoscale and np.isfinite(question.problem.scaled_usd_per_hour).any():
+        found.append(Text.of("assume_autoscale", share=s.use.autoscale_overhead))
+    return tuple(found)
+
+
+def _warnings(facts: Facts) -> tuple[Text, ...]:
+    if facts.site.kgco2e_per_kwh is None:
+        return (Text.of("warn_no_carbon", site=facts.site.id),)
+    return ()
+
+
+def _oldest(facts: Facts, winner: Solved | None) -> dt.date | None:
+    """Date of the oldest price the recommended plan rests on."""
+    if winner is None:
+        return None
+    used = {(d.part.hw_id, d.terms) for d in winner.plan.deployments}
+    dates = [
+        offer.date
+        for h in facts.hardware.devices
+        for offer in h.offers
+        if offer.date and (h.device.id, offer.terms) in used
+    ]
+    if facts.remote.oldest and any(p.provider for o in winner.plan.options for p in o.parts):
+        dates.append(facts.remote.oldest)
+    return min(dates, default=None)
+
+
+def with_replay(found: Recommendation, replays: tuple[Replay, ...]) -> Recommendation:
+    """Return a recommendation with replays added."""
+    return replace(found, replays=(*found.replays, *replays))

@@ -1,0 +1,287 @@
+"""Options without replicas of our own: sellers' APIs and users' devices."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from advisor.catalogue.api_rates import api_tariff
+from advisor.catalogue.models import get_model
+from advisor.cost.api import ApiUse, usd_per_call
+from advisor.errors import AdvisorError, UnknownNameError
+from advisor.estimator.request import EstimateRequest
+from advisor.estimator.setup import resolve, step_model
+from advisor.optimizer.candidates import profile_of, sequences_of
+from advisor.optimizer.capacity import Asked, long_share, unloaded
+from advisor.optimizer.demand import ClassDemand
+from advisor.optimizer.models import size_of
+from advisor.optimizer.options import Option, half_widths
+from advisor.optimizer.problem import Bools, Floats
+from advisor.optimizer.result import Part
+from advisor.optimizer.scores import ScoreBook, ScoreFact
+from advisor.optimizer.tokens import in_tokens_of, token_factors
+from advisor.perf.layout import Layout
+from advisor.perf.parameters import total_parameters
+from advisor.schema.price import ApiRate, ApiTariff
+from advisor.schema.question import ApiOffer, OnDevice
+from advisor.schema.scenario import Scenario
+from advisor.schema.text import Text
+
+NORMAL_95 = 1.6449
+
+
+@dataclass(frozen=True)
+class RemoteList:
+    """Options, why others can't serve, and the date of the oldest price used."""
+
+    options: tuple[Option, ...]
+    excluded: dict[str, Text]
+    oldest: dt.date | None
+
+
+def _scores(
+    scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBook, name: str
+) -> tuple[ScoreFact | None, ...]:
+    metrics = [scenario.metric_of(c.name) for c in classes]
+    return tuple(book.score(name, m) if m else None for m in metrics)
+
+
+def _known(scenario: Scenario, classes: Sequence[ClassDemand], facts: Sequence[object]) -> Bools:
+    """Classes whose metric is known for a model, or that ask for none."""
+    metrics = [scenario.metric_of(c.name) for c in classes]
+    return np.array([f is not None or not m for f, m in zip(facts, metrics, strict=True)])
+
+
+def tariff_of(offer: ApiOffer, today: dt.date) -> ApiTariff:
+    """Return an API's prices: the scenario's own where it gives both, else the catalogue's.
+
+    Raises
+    ------
+    UnknownNameError, MissingDataError
+        If no price is known.
+    """
+    if offer.usd_per_mtok_input is not None and offer.usd_per_mtok_output is not None:
+        rate = ApiRate(
+            input_usd_per_mtok=offer.usd_per_mtok_input,
+            output_usd_per_mtok=offer.usd_per_mtok_output,
+            cached_input_usd_per_mtok=offer.usd_per_mtok_cached,
+        )
+        return ApiTariff(
+            provider=offer.provider or "own",
+            model=offer.model,
+            as_of=today,
+            source="scenario",
+            standard=(rate,),
+        )
+    at = dt.datetime(today.year, today.month, today.day, tzinfo=dt.UTC)
+    return api_tariff(offer.model, at, offer.provider)
+
+
+def _log_normal(p50: float, p95: float, z: Floats) -> Floats:
+    sigma = math.log(p95 / p50) / NORMAL_95
+    return np.asarray(p50 * np.exp(sigma * z))
+
+
+def _within(asked: Asked, ttft: Floats, tpot: Floats, e2e: Floats) -> Bools:
+    kept = (ttft <= asked.ttft_s[:, 0]) & (tpot <= asked.tpot_s[:, 0])
+    return np.asarray(kept & (e2e <= asked.e2e_s[:, 0]))
+
+
+def api_option(
+    index: int,
+    offer: ApiOffer,
+    tariff: ApiTariff,
+    classes: Sequence[ClassDemand],
+    asked: Asked,
+    facts: tuple[ScoreFact | None, ...],
+) -> Option:
+    """Return the option of one API; latency is log-normal between its stated percentiles."""
+    z, osl = asked.z[:, 0], asked.osl[:, 0]
+    ttft = _log_normal(offer.ttft_s_p50, offer.ttft_s_p95, z)
+    tpot = _log_normal(offer.tpot_s_p50, offer.tpot_s_p95, z)
+    answer = osl * offer.tpot_s_p50 * offer.output_factor
+    long_answer = long_share(asked.osl_cv, asked.z)[:, 0]
+    over = np.hypot(
+        ttft - offer.ttft_s_p50,
+        np.hypot(answer * (tpot / offer.tpot_s_p50 - 1.0), answer * (long_answer - 1.0)),
+    )
+    e2e = offer.ttft_s_p50 + answer + over
+    within = _within(asked, ttft, tpot, e2e)
+    public = np.array([c.privacy == "any" for c in classes])
+    usd = [
+        sum(
+            usd_per_call(
+                tariff,
+                ApiUse(
+                    1.0,
+                    float(asked.isl[i, 0]),
+                    float(osl[i]) * offer.output_factor,
+                    cached_share=offer.cache_hit_share,
+                    batch_share=offer.batch_share,
+                ),
+            )
+        )
+        for i in range(len(classes))
+    ]
+    values = np.array([np.nan if f is None else f.value for f in facts])
+    name = _model_name(offer.model)
+    return Option(
+        name=f"{name} API ({tariff.provider})",
+        kind="api",
+        size=None,
+        model_ids=(offer.model,),
+        parts=(Part(offer.model, name, provider=tariff.provider),),
+        uses=(),
+        allowed=within & public,
+        usd_per_request=np.array(usd),
+        quality=values,
+        half80=half_widths(facts),
+        ttft_s=ttft,
+        tpot_s=tpot,
+        e2e_s=e2e,
+        evidence="estimated",
+        api=index,
+        quality_source=next((f.source for f in facts if f), ""),
+    )
+
+
+def _model_name(name: str) -> str:
+    try:
+        return get_model(name).name
+    except UnknownNameError:
+        return name
+
+
+def apis_of(
+    scenario: Scenario,
+    classes: Sequence[ClassDemand],
+    asked: Asked,
+    book: ScoreBook,
+    today: dt.date,
+) -> RemoteList:
+    """Return the options of all APIs a scenario allows.
+
+    Raises
+    ------
+    UnknownNameError, MissingDataError
+        If an API has no price.
+    """
+    found, excluded, dates = [], {}, []
+    for index, offer in enumerate(scenario.use.apis):
+        facts = _scores(scenario, classes, book, _model_id(offer.model))
+        known = _known(scenario, classes, facts)
+        if not known.any():
+            metric = next(m for c in classes if (m := scenario.metric_of(c.name)))
+            excluded[offer.model] = Text.of(
+                "out_no_score", name=_model_name(offer.model), metric=metric
+            )
+            continue
+        tariff = tariff_of(offer, today)
+        dates.append(tariff.as_of)
+        factors = token_factors(
+            _model_id(offer.model), scenario.use.tokens_of, scenario.workload.classes
+        )
+        own = in_tokens_of(asked, factors)
+        option = api_option(index, offer, tariff, classes, own, facts)
+        allowed = option.allowed & known
+        if not allowed.any():
+            excluded[offer.model] = Text.of("out_api_limits", name=option.name)
+            continue
+        found.append(_with_allowed(option, allowed))
+    return RemoteList(tuple(found), excluded, min(dates, default=None))
+
+
+def _with_allowed(option: Option, allowed: Bools) -> Option:
+    return replace(option, allowed=allowed)
+
+
+def _model_id(name: str) -> str:
+    try:
+        return get_model(name).id
+    except UnknownNameError:
+        return name
+
+
+def on_device_option(
+    scenario: Scenario,
+    row: OnDevice,
+    classes: Sequence[ClassDemand],
+    asked: Asked,
+    book: ScoreBook,
+) -> Option:
+    """Return the option of users' own devices.
+
+    Raises
+    ------
+    AdvisorError
+        If the model doesn't run there.
+    """
+    setup = resolve(
+        EstimateRequest(model=row.model, hw=row.hw, engine=row.engine, precision=row.precision)
+    )
+    layout = Layout()
+    sequences = sequences_of(setup, layout, asked, 1)
+    model, profile = step_model(setup, layout), profile_of(setup)
+    factors = token_factors(setup.model.id, scenario.use.tokens_of, scenario.workload.classes)
+    ttft, tpot, e2e = unloaded(model, profile, in_tokens_of(asked, factors))
+    facts = _scores(scenario, classes, book, setup.model.id)
+    values = np.array([np.nan if f is None else f.value for f in facts])
+    if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
+        values = np.clip(values - scenario.quality.four_bit_loss_points / 100.0, 0.0, 1.0)
+    within = _within(asked, ttft, tpot, e2e)
+    part = Part(
+        model_id=setup.model.id,
+        model_name=setup.model.name,
+        hw_id=setup.device.id,
+        hw_name=setup.device.name,
+        engine_id=setup.engine.id,
+        engine_name=setup.engine.name,
+        precision=setup.weights.id,
+        layout=str(layout),
+        devices_per_replica=1,
+    )
+    assert setup.model.shape is not None
+    return Option(
+        name=f"{setup.model.name} on {setup.device.name} ({setup.weights.id})",
+        kind="device",
+        size=size_of(float(total_parameters(setup.model.shape))),
+        model_ids=(setup.model.id,),
+        parts=(part,),
+        uses=(),
+        allowed=within & (sequences >= 1) & _known(scenario, classes, facts),
+        usd_per_request=np.zeros(len(classes)),
+        quality=values,
+        half80=half_widths(facts),
+        ttft_s=ttft,
+        tpot_s=tpot,
+        e2e_s=e2e,
+        evidence=setup.evidence,
+        charges=(f"app:{row.model}@{row.hw}",),
+        most_share=row.support_share,
+        quality_source=next((f.source for f in facts if f), ""),
+    )
+
+
+def on_devices_of(
+    scenario: Scenario, classes: Sequence[ClassDemand], asked: Asked, book: ScoreBook
+) -> RemoteList:
+    """Return the options of all users' devices a scenario names, and why others can't serve."""
+    found, excluded = [], {}
+    for row in scenario.use.on_device:
+        key = f"{row.model} @ {row.hw}"
+        try:
+            option = on_device_option(scenario, row, classes, asked, book)
+        except UnknownNameError:
+            raise
+        except AdvisorError as error:
+            excluded[key] = Text.of("out_device", name=key, reason=error.message)
+            continue
+        if option.allowed.any():
+            found.append(option)
+        else:
+            excluded[key] = Text.of("out_device_limits", name=option.name)
+    return RemoteList(tuple(found), excluded, None)

@@ -1,0 +1,262 @@
+"""A recommendation on a terminal: 24 lines of 80 columns."""
+
+from __future__ import annotations
+
+from advisor.optimizer.result import Deployment, Plan, Recommendation, Replay, WayOut
+from advisor.report.locale import say
+from advisor.report.numbers import count, pad, width, wrap
+from advisor.report.recommend_verdict import verdict_sentence
+from advisor.report.recommend_words import (
+    TERMS,
+    bill_words,
+    flip_words,
+    kind_words,
+    latency_words,
+    limit_words,
+    money,
+    score_words,
+    time_words,
+    title_of,
+    value_words,
+)
+from advisor.schema.text import Text
+
+COLUMNS = 80
+LINES = 24
+HEAD = 10
+
+
+def recommend_text(rec: Recommendation, lang: str = "en") -> str:
+    """Render a recommendation: verdict, plan, bill, limits, others, doubt, data."""
+    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:5], ""]
+    blocks = _plan_blocks(rec, lang) if rec.plan else _impossible_blocks(rec, lang)
+    data = _block("rec_data", [_data(rec, lang)], lang)
+    room = LINES - len(lines) - len(data)
+    return "\n".join([*lines, *_fitted(blocks, room), *data])
+
+
+def _fitted(blocks: list[list[str]], room: int) -> list[str]:
+    """Put blocks in so much room; the longest are cut first."""
+    while sum(len(b) for b in blocks) > room:
+        longest = max(range(len(blocks)), key=lambda i: len(blocks[i]))
+        blocks[longest].pop()
+    return [line for block in blocks for line in block]
+
+
+def cut(text: str, columns: int) -> str:
+    """Shorten a text to so many columns.
+
+    >>> cut("abcdef", 4)
+    'abc…'
+    """
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _block(head: str, rows: list[str], lang: str) -> list[str]:
+    """Return rows under a head that stands beside the first."""
+    label = say(head, lang)
+    return [
+        pad(label if i == 0 else "", HEAD) + cut(row, COLUMNS - HEAD) for i, row in enumerate(rows)
+    ]
+
+
+def _wrapped(head: str, text: str, lang: str, most: int) -> list[str]:
+    lines = wrap(text, COLUMNS - HEAD)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], cut(" ".join(lines[most - 1 :]), COLUMNS - HEAD)]
+    return _block(head, lines, lang)
+
+
+def _rows(head: str, rows: list[str], lang: str) -> list[str]:
+    """Return rows that may take two lines each."""
+    lines = [line for row in rows for line in wrap(row, COLUMNS - HEAD, "  ")[:2]]
+    return _block(head, lines, lang)
+
+
+def _plan_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
+    plan = rec.plan
+    assert plan is not None
+    blocks = [
+        _rows("rec_plan", _plan_rows(plan, rec, lang), lang),
+        _wrapped("rec_bill", bill_words(plan, rec, lang), lang, 2),
+        _rows("rec_classes", _class_rows(plan, lang), lang),
+        _block("rec_others", _other_rows(rec, lang), lang),
+    ]
+    if rec.binding:
+        rows = [
+            say(
+                Text.of(
+                    "rec_bind",
+                    name=limit_words(b.name, lang),
+                    saved=money(b.saved_usd_per_month, rec),
+                ),
+                lang,
+            )
+            for b in rec.binding[:2]
+        ]
+        blocks.append(_block("rec_binding", rows, lang))
+    if rec.uncertainty:
+        blocks.append(_wrapped("rec_sure", _sure(rec, lang), lang, 2))
+        flips = [flip_words(f, rec, lang) for f in rec.uncertainty.flips[:3]]
+        if flips:
+            blocks.append(_block("rec_flips", flips, lang))
+    if rec.replays:
+        blocks.append(_wrapped("rec_replay", replay_words(rec.replays[0], rec, lang), lang, 2))
+    return blocks
+
+
+def deployment_words(d: Deployment, rec: Recommendation, lang: str) -> str:
+    """Return one deployment in a line."""
+    count_of = f"{d.part.devices_per_replica}x " if d.part.devices_per_replica > 1 else ""
+    what = f"{d.part.model_name} @ {count_of}{d.part.hw_name} ({d.part.precision})"
+    low, high = min(d.by_period), max(d.by_period)
+    return say(
+        Text.of(
+            "rec_deployment",
+            replicas=str(high) if low == high else f"{low}–{high}",
+            what=what,
+            terms=say(TERMS[d.terms], lang),
+            engine=d.part.engine_name,
+            used=f"{100 * d.utilisation:.0f}",
+            price=money(d.usd_per_device_hour.value, rec),
+        ),
+        lang,
+    )
+
+
+def share_words(percent: float) -> str:
+    """Return a share in whole per cent; small ones are not nothing.
+
+    >>> share_words(0.3), share_words(41.7)
+    ('<1', '42')
+    """
+    return "<1" if 0 < percent < 1 else f"{percent:.0f}"
+
+
+def _plan_rows(plan: Plan, rec: Recommendation, lang: str) -> list[str]:
+    rows = [deployment_words(d, rec, lang) for d in plan.deployments]
+    month = sum(c.requests_per_month for c in plan.classes)
+    for option in plan.options:
+        if option.kind != "replicas":
+            share = 100 * sum(s.requests_per_month for s in option.served) / month
+            text = Text.of("rec_option_api", share=share_words(share), what=option.name)
+            rows.append(say(text, lang))
+    return rows
+
+
+def _class_rows(plan: Plan, lang: str) -> list[str]:
+    rows = []
+    for row in plan.classes:
+        checks = [latency_words(c, lang) for c in row.latency if c.limit_s is not None]
+        parts = [score_words(row.quality, lang), *checks]
+        rows.append(f"{row.name}: {'; '.join(parts)}")
+    return rows
+
+
+def _other_rows(rec: Recommendation, lang: str) -> list[str]:
+    assert rec.plan is not None
+    rows = []
+    for a in rec.alternatives:
+        kind = kind_words(a.kind, lang)
+        if a.plan is None:
+            why = say(a.why, lang)
+            rows.append(say(Text.of("rec_no_alternative", kind=kind, why=why), lang))
+            continue
+        usd = a.plan.usd_per_month.value
+        rows.append(
+            say(
+                Text.of(
+                    "rec_alternative",
+                    kind=kind,
+                    money=money(usd, rec),
+                    times=f"{usd / rec.plan.usd_per_month.value:.2f}",
+                    what=" + ".join(o.name for o in a.plan.options),
+                ),
+                lang,
+            )
+        )
+    return rows
+
+
+def _sure(rec: Recommendation, lang: str) -> str:
+    u = rec.uncertainty
+    assert u is not None
+    assert rec.plan is not None
+    cheapest = u.probability_cheapest.get(rec.plan.kind, 0.0)
+    return say(
+        Text.of(
+            "rec_sureness",
+            cheapest=f"{100 * cheapest:.0f}",
+            samples=u.samples,
+            feasible=f"{100 * u.probability_feasible:.0f}",
+            regret=money(u.regret_usd_per_month, rec),
+        ),
+        lang,
+    )
+
+
+def replay_words(replay: Replay, rec: Recommendation, lang: str) -> str:
+    """Return whether replay and plan agree."""
+    last = replay.rounds[-1]
+    if replay.agreed:
+        return say(Text.of("rec_replay_ok", requests=count(last.requests)), lang)
+    if last.worst_over_limit > 1.0:
+        return say(
+            Text.of(
+                "rec_replay_bad",
+                rounds=len(replay.rounds),
+                name=last.worst_class,
+                over=f"{last.worst_over_limit:.2f}",
+                metric=last.worst_metric.upper(),
+            ),
+            lang,
+        )
+    paid, planned = money(last.usd_per_month, rec), money(last.planned_usd_per_month, rec)
+    return say(Text.of("rec_replay_cost", paid=paid, planned=planned), lang)
+
+
+def way_words(way: WayOut, rec: Recommendation, lang: str) -> str:
+    """Return the least change of a limit."""
+    name = limit_words(way.name, lang)
+    if way.value is None or way.usd_per_month is None:
+        return say(Text.of("rec_no_way", name=name), lang)
+    return say(
+        Text.of(
+            "rec_way",
+            name=name,
+            stated=value_words(way.stated, way.unit, rec),
+            value=value_words(way.value, way.unit, rec),
+            money=money(way.usd_per_month, rec),
+        ),
+        lang,
+    )
+
+
+def _impossible_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
+    found = rec.infeasible
+    ways = [way_words(w, rec, lang) for w in found.ways_out] if found else []
+    reasons = [say(t, lang) for t in list(rec.excluded.values())[:8]]
+    return [_block("rec_ways", ways, lang), _block("col_reason", reasons, lang)]
+
+
+def _data(rec: Recommendation, lang: str) -> str:
+    s = rec.searched
+    return say(
+        Text.of(
+            "rec_searched",
+            models=s.models,
+            devices=s.devices,
+            layouts=count(s.layouts),
+            date=str(rec.oldest_price or "–"),
+        ),
+        lang,
+    )
+
+
+def worst_latency(plan: Plan) -> str:
+    """Return the slowest end-to-end percentile of a plan, for tables."""
+    return time_words(max(c.value_s.value for r in plan.classes for c in r.latency[2:]))
