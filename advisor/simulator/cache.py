@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from advisor.simulator.jit import njit
 from advisor.simulator.world import NONE, World
 
 NEXT, PREVIOUS, SIZE, STATE = 0, 1, 2, 3

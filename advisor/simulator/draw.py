@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit, uint64
+from advisor.simulator.jit import njit, uint64
 
 _STEP, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 

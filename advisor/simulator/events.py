@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from advisor.simulator.jit import njit
 from advisor.simulator.world import HEAP_SIZE
 
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
 from advisor.simulator.events import drop_first, push
+from advisor.simulator.jit import njit
 from advisor.simulator.queues import (
     drop_head,
     note_planned,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from advisor.simulator.events import push
+from advisor.simulator.jit import njit
 from advisor.simulator.world import (
     IDLE,
     LEAP,

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from advisor.simulator.events import push
+from advisor.simulator.jit import njit
 from advisor.simulator.queues import put, wake
 from advisor.simulator.world import (
     AGAIN,

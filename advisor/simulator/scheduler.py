@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from advisor.simulator.cache import free_blocks, hits, reserve
 from advisor.simulator.events import push
+from advisor.simulator.jit import njit
 from advisor.simulator.queues import (
     drop_head,
     note_planned,

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from advisor.simulator.cache import blocks_of, free_blocks, release, take
 from advisor.simulator.draw import answer_steps
+from advisor.simulator.jit import njit
 from advisor.simulator.queues import put_first
 from advisor.simulator.world import READING, World
 

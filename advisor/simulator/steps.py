@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from advisor.simulator.jit import njit
 from advisor.simulator.world import Steps
 
 PAIR_S, LAUNCH_S, REACH, KEYS = 0, 1, 2, 3

@@ -1,0 +1,58 @@
+"""Compiling the loop once a machine, and again whenever any of its sources has changed.
+
+numba keeps compiled code by the file a function stands in and doesn't see that a function it
+calls, in another file, is a different one by now. Compiled code is therefore kept in a folder
+named after the contents of all sources with compiled functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numba
+from numba import njit, uint64
+
+__all__ = ["njit", "uint64"]
+
+KEPT = 4
+"""Versions of the compiled loop that are kept on the machine."""
+
+
+def _digest() -> str:
+    found = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        text = path.read_bytes()
+        if b"njit" in text or path.stem == "world":
+            found.update(text)
+    return found.hexdigest()[:16]
+
+
+def _home() -> Path:
+    """Return the user's cache folder, or a temporary one where that can't be written."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advisor" / "numba"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=base):
+            return base
+    except OSError:
+        # Whoever may write here may run code as us: the folder is the user's own.
+        return Path(tempfile.mkdtemp(prefix="advisor-numba-"))
+
+
+def _folder() -> Path:
+    home = _home()
+    folder = home / _digest()
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        versions = sorted(home.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
+        for old in versions[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(_folder())  # type: ignore[attr-defined]
