@@ -129,6 +129,7 @@ def fleet(seed, times):
         refusal={t: int(rng.integers(0, count)) for t in range(count) if rng.random() < 0.4},
         retries=int(rng.integers(0, 3)),
         verify_s=float(rng.choice([0, 0.125])),
+        router_s=float(rng.choice([0, 2.0**-6])),
         patience_s=rng.integers(1, 400, n) / 64.0 if rng.random() < 0.4 else np.zeros(0),
         hold_s=float(rng.choice([0, 2.0, 60.0])),
     )

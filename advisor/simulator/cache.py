@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.world import NONE, World
 
 NEXT, PREVIOUS, SIZE, STATE = 0, 1, 2, 3
@@ -18,20 +18,20 @@ UNKNOWN, HELD, FREE = 0, 1, 2
 WHOLE = 1e-6
 
 
-@njit(cache=True)
+@inner
 def blocks_of(tokens: float, block_tokens: int) -> int:
     """Blocks that so many tokens fill; contexts are whole tokens to within rounding."""
     whole = int(tokens // block_tokens)
     return whole if whole * block_tokens >= tokens - WHOLE else whole + 1
 
 
-@njit(cache=True)
+@inner
 def free_blocks(server: Any) -> int:
     """Blocks no request holds."""
     return int(server.blocks - server.used_blocks)
 
 
-@njit(cache=True)
+@inner
 def _unlink(w: World, s: int, node: int) -> None:
     server, links = w.servers[s], w.links[s]
     before, after = links[node, PREVIOUS], links[node, NEXT]
@@ -45,7 +45,7 @@ def _unlink(w: World, s: int, node: int) -> None:
         links[after, PREVIOUS] = before
 
 
-@njit(cache=True)
+@inner
 def _append(w: World, s: int, node: int) -> None:
     server, links = w.servers[s], w.links[s]
     links[node, NEXT] = NONE
@@ -57,7 +57,7 @@ def _append(w: World, s: int, node: int) -> None:
     server.list_tail = node
 
 
-@njit(cache=True)
+@inner
 def take(w: World, s: int, count: int) -> None:
     """Take blocks for a request, forgetting what they held."""
     server = w.servers[s]
@@ -85,7 +85,7 @@ def take(w: World, s: int, count: int) -> None:
         missing -= size
 
 
-@njit(cache=True)
+@inner
 def _give_back(w: World, s: int, count: int) -> None:
     server = w.servers[s]
     server.used_blocks -= count
@@ -102,7 +102,7 @@ def _give_back(w: World, s: int, count: int) -> None:
     _append(w, s, node)
 
 
-@njit(cache=True)
+@inner
 def release(w: World, s: int, i: int) -> None:
     """Let go all blocks of a request, its own first, then shared ones from the last on."""
     request, server = w.requests[i], w.servers[s]
@@ -121,7 +121,7 @@ def release(w: World, s: int, i: int) -> None:
     request.tracked = 0
 
 
-@njit(cache=True)
+@inner
 def hits(w: World, s: int, i: int) -> int:
     """Leading blocks of a prompt that the cache still holds; one token is always computed."""
     request = w.requests[i]
@@ -137,7 +137,7 @@ def hits(w: World, s: int, i: int) -> int:
     return found
 
 
-@njit(cache=True)
+@inner
 def _covered(w: World, s: int, i: int, tokens: int) -> int:
     request = w.requests[i]
     if not w.servers[s].prefix:
@@ -145,7 +145,7 @@ def _covered(w: World, s: int, i: int, tokens: int) -> int:
     return int(min(request.block_high - request.block_low, tokens // w.block_tokens[0]))
 
 
-@njit(cache=True)
+@inner
 def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
     """Get room for the first ``tokens`` of a request; False, and nothing taken, if there is none.
 
@@ -182,7 +182,7 @@ def reserve(w: World, s: int, i: int, tokens: float, held: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _hold(w: World, s: int, block: int, weight: int, spare: int) -> int:
     """Hold a shared block; return how many own blocks it was made of, of ``spare``."""
     server, links, made_of = w.servers[s], w.links[s], 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from advisor.simulator.jit import njit, uint64
+from advisor.simulator.jit import entry, uint64
 
 _STEP, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-@njit(cache=True)
+@entry
 def uniform(key: int, number: int) -> float:
     """Draw number ``number`` of stream ``key``, in [0, 1).
 
@@ -20,7 +20,7 @@ def uniform(key: int, number: int) -> float:
     return float(z >> uint64(11)) * 2.0**-53
 
 
-@njit(cache=True)
+@entry
 def answer_steps(tokens: int, acceptance: float, draft_tokens: int, key: int, begun: int) -> int:
     """Count the steps that speculative decoding needs for so many tokens.
 

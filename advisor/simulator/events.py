@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.world import HEAP_SIZE
 
 
-@njit(cache=True)
+@inner
 def _before(a: Any, b: Any) -> bool:
     if a.time_s != b.time_s:
         return bool(a.time_s < b.time_s)
@@ -17,14 +17,14 @@ def _before(a: Any, b: Any) -> bool:
     return bool(a.id < b.id)
 
 
-@njit(cache=True)
+@inner
 def _swap(heap: Any, i: int, j: int) -> None:
     time_s, kind, number, version = heap[i].time_s, heap[i].kind, heap[i].id, heap[i].version
     heap[i] = heap[j]
     heap[j].time_s, heap[j].kind, heap[j].id, heap[j].version = time_s, kind, number, version
 
 
-@njit(cache=True)
+@inner
 def push(heap: Any, counters: Any, time_s: float, kind: int, number: int, version: int) -> None:
     """Add an event."""
     at = counters[HEAP_SIZE]
@@ -38,7 +38,7 @@ def push(heap: Any, counters: Any, time_s: float, kind: int, number: int, versio
         at = above
 
 
-@njit(cache=True)
+@inner
 def drop_first(heap: Any, counters: Any) -> None:
     """Remove the first event."""
     size = counters[HEAP_SIZE] - 1

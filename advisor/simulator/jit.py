@@ -11,12 +11,14 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 from numba import njit, uint64
 
-__all__ = ["njit", "uint64"]
+__all__ = ["entry", "inner", "uint64"]
 
 KEPT = 4
 """Versions of the compiled loop that are kept on the machine."""
@@ -26,7 +28,7 @@ def _digest() -> str:
     found = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         text = path.read_bytes()
-        if b"njit" in text or path.stem == "world":
+        if b"simulator.jit" in text or path.stem == "world":
             found.update(text)
     return found.hexdigest()[:16]
 
@@ -56,3 +58,17 @@ def _folder() -> Path:
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(_folder())  # type: ignore[attr-defined]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inner(function: Function) -> Function:
+    """Compile a function that only compiled code calls: without the way in from Python."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("Function", njit(cache=True, error_model="numpy", **options)(function))
+
+
+def entry(function: Function) -> Function:
+    """Compile a function that Python calls."""
+    return cast("Function", njit(cache=True, error_model="numpy")(function))

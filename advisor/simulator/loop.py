@@ -9,7 +9,7 @@ import numpy as np
 
 from advisor.simulator.cache import NEXT, STATE, UNKNOWN, release
 from advisor.simulator.events import drop_first, push
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import entry, inner
 from advisor.simulator.queues import (
     drop_head,
     note_planned,
@@ -46,14 +46,14 @@ from advisor.simulator.world import (
 )
 
 
-@njit(cache=True)
+@inner
 def _gap_bin(seconds: float) -> int:
     if seconds <= GAP_SHORTEST_S:
         return 0
     return min(int(math.log(seconds / GAP_SHORTEST_S) * GAPS_PER_E) + 1, GAP_BINS - 1)
 
 
-@njit(cache=True)
+@inner
 def _count_gaps(w: World, s: int, sequences: int, first: int, steps: int) -> None:
     """Book the gaps of steps ``first`` to ``steps`` of a plan, bin by bin."""
     server, gaps = w.servers[s], w.gaps[w.servers[s].tier]
@@ -75,7 +75,7 @@ def _count_gaps(w: World, s: int, sequences: int, first: int, steps: int) -> Non
         at = last + 1
 
 
-@njit(cache=True)
+@inner
 def _gaps(w: World, s: int, decoding: int) -> None:
     """Book the gaps between tokens of the decoding sequences over the plan."""
     server = w.servers[s]
@@ -93,7 +93,7 @@ def _gaps(w: World, s: int, decoding: int) -> None:
     _count_gaps(w, s, decoding, first, server.steps)
 
 
-@njit(cache=True)
+@inner
 def _decoded(w: World, s: int, time_s: float) -> None:
     """Move the decoding sequences on by the steps of the plan."""
     server = w.servers[s]
@@ -106,7 +106,7 @@ def _decoded(w: World, s: int, time_s: float) -> None:
     server.emitted_s = time_s
 
 
-@njit(cache=True)
+@inner
 def _read(w: World, s: int, time_s: float) -> None:
     """Give out the first token of the prompts that a step has finished."""
     server = w.servers[s]
@@ -132,7 +132,7 @@ def _read(w: World, s: int, time_s: float) -> None:
         begin_answer(w, s, at)
 
 
-@njit(cache=True)
+@inner
 def _leave(w: World, s: int, time_s: float) -> int:
     """Take out the requests that are done here; return how many."""
     server, kept, gone = w.servers[s], 0, 0
@@ -160,7 +160,7 @@ def _leave(w: World, s: int, time_s: float) -> int:
     return gone
 
 
-@njit(cache=True)
+@inner
 def _steps_end(w: World, s: int, time_s: float) -> None:
     """Carry out a plan that has come to its end."""
     server = w.servers[s]
@@ -193,7 +193,7 @@ def _steps_end(w: World, s: int, time_s: float) -> None:
     stop_if_drained(server, time_s)
 
 
-@njit(cache=True)
+@inner
 def _stream(w: World) -> int:
     """Return the next request without parent that comes by itself; -1 if there is none."""
     clients = w.counters[CLIENTS]
@@ -202,7 +202,7 @@ def _stream(w: World) -> int:
     return int(w.order[at]) if at < size else NONE
 
 
-@njit(cache=True)
+@inner
 def _stream_first(w: World, i: int) -> bool:
     """Tell whether the next request of the stream comes before the first event."""
     if i == NONE:
@@ -217,7 +217,7 @@ def _stream_first(w: World, i: int) -> bool:
     return bool(i < event.id)
 
 
-@njit(cache=True)
+@inner
 def _quiet(w: World, time_s: float) -> bool:
     """Tell whether nothing else happens at this very time."""
     i = _stream(w)
@@ -226,7 +226,7 @@ def _quiet(w: World, time_s: float) -> bool:
     return bool(w.counters[HEAP_SIZE] == 0 or w.heap[0].time_s > time_s)
 
 
-@njit(cache=True)
+@inner
 def _handle(w: World, event: Any, time_s: float, kind: int, number: int, version: int) -> None:
     if kind == ARRIVAL:
         arrive(w, number, time_s, version)
@@ -252,7 +252,7 @@ def _handle(w: World, event: Any, time_s: float, kind: int, number: int, version
             push(w.heap, w.counters, time_s, PLAN, number, server.version)
 
 
-@njit(cache=True)
+@entry
 def advance(w: World, until_s: float, most_events: int) -> int:
     """Run until ``until_s``, or ``most_events``; return the events handled.
 
@@ -284,7 +284,7 @@ def advance(w: World, until_s: float, most_events: int) -> int:
     return handled
 
 
-@njit(cache=True)
+@inner
 def _break_off(w: World, s: int, time_s: float) -> None:
     """Book the steps of a plan that are over, and the time of the one under way."""
     server = w.servers[s]
@@ -303,7 +303,7 @@ def _break_off(w: World, s: int, time_s: float) -> None:
         server.prefill_s += time_s - server.start_s
 
 
-@njit(cache=True)
+@entry
 def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
     """Fail a server: what it holds is lost, its requests are sent again or given up."""
     server, count = w.servers[s], 0
@@ -338,7 +338,7 @@ def stop_server(w: World, s: int, retries: int, time_s: float) -> None:
         lost(w, held[k], retries, time_s)
 
 
-@njit(cache=True)
+@inner
 def _forget(w: World, s: int) -> None:
     """Empty the cache."""
     server, known = w.servers[s], w.references.shape[1]
@@ -353,7 +353,7 @@ def _forget(w: World, s: int) -> None:
     server.spare = known if nodes > known else NONE
 
 
-@njit(cache=True)
+@entry
 def start_server(w: World, s: int, time_s: float) -> None:
     """Let a server take requests."""
     server = w.servers[s]
@@ -362,7 +362,7 @@ def start_server(w: World, s: int, time_s: float) -> None:
     _forget(w, s)
 
 
-@njit(cache=True)
+@inner
 def drain_server(w: World, s: int, time_s: float) -> None:
     """Let a server take nothing new; it stops when it is empty."""
     server = w.servers[s]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from advisor.simulator.events import push
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.world import (
     IDLE,
     LEAP,
@@ -20,7 +20,7 @@ from advisor.simulator.world import (
 )
 
 
-@njit(cache=True)
+@inner
 def put_first(w: World, s: int, i: int) -> None:
     """Put a request at the head: it was preempted."""
     server, request = w.servers[s], w.requests[i]
@@ -31,7 +31,7 @@ def put_first(w: World, s: int, i: int) -> None:
     server.waiting += 1
 
 
-@njit(cache=True)
+@inner
 def put(w: World, s: int, i: int) -> None:
     """Put a request behind the last one of its own or a higher priority."""
     server, request = w.servers[s], w.requests[i]
@@ -58,7 +58,7 @@ def put(w: World, s: int, i: int) -> None:
         w.requests[before].next = i
 
 
-@njit(cache=True)
+@inner
 def drop_head(w: World, s: int) -> None:
     """Take the first request out of the queue."""
     server = w.servers[s]
@@ -68,7 +68,7 @@ def drop_head(w: World, s: int) -> None:
     server.waiting -= 1
 
 
-@njit(cache=True)
+@inner
 def stop_if_drained(server: Any, time_s: float) -> None:
     """Stop a server that takes nothing new and has nothing left."""
     if server.up and not server.accepting and server.outstanding == 0:
@@ -76,13 +76,13 @@ def stop_if_drained(server: Any, time_s: float) -> None:
         server.up_s += time_s - server.started_s
 
 
-@njit(cache=True)
+@inner
 def plan_seconds(server: Any, steps: int) -> float:
     """Time of the first ``steps`` steps of a server's plan."""
     return float(steps * server.step_s + server.slope_s * (steps * (steps - 1) / 2.0))
 
 
-@njit(cache=True)
+@inner
 def steps_until(server: Any, time_s: float) -> int:
     """Count the steps of the plan up to the first that ends at ``time_s`` or later."""
     wanted = time_s - server.start_s
@@ -100,7 +100,7 @@ def steps_until(server: Any, time_s: float) -> int:
     return int(steps)
 
 
-@njit(cache=True)
+@inner
 def note_planned(w: World, s: int, time_s: float) -> None:
     """Keep in mind up to which server the steps of this time have been planned."""
     if w.clock[PLANNED_S] == time_s:
@@ -109,7 +109,7 @@ def note_planned(w: World, s: int, time_s: float) -> None:
         w.clock[PLANNED_S], w.counters[PLANNED] = time_s, s
 
 
-@njit(cache=True)
+@inner
 def wake(w: World, s: int, time_s: float, first: bool) -> None:
     """See to it that the server plans anew: at once if idle, else after the step it is in.
 

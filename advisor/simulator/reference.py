@@ -22,11 +22,11 @@ from advisor.simulator.numbers import Api, Devices, Group, Replicas, Routing
 from advisor.simulator.reference_cache import Cache
 from advisor.simulator.reference_server import BOTH, DECODE_ONLY, PREFILL_ONLY, Scheduler
 from advisor.simulator.reference_steps import Job
+from advisor.simulator.reference_tiers import Tier
 
 PENDING, FINISHED, FAILED, REFUSED, LATE, UNSENT = range(6)
 ANSWERED, HANDOVER, ARRIVAL, OUTAGE = 1, 2, 3, 9
 MOST_HOPS = 16
-MINUTE_S = 60.0
 
 Outage = tuple[float, int, bool]
 """At this time this server fails, or starts again (True)."""
@@ -40,70 +40,6 @@ class Replayed:
     servers: tuple[dict[str, float], ...]
     tiers: tuple[dict[str, float], ...]
     gaps: tuple[Counter[float], ...]
-
-
-class Tier:
-    """A tier: its servers, or the state of its API or devices."""
-
-    def __init__(self, number: int, group: Group) -> None:
-        self.number, self.group = number, group
-        self.servers: list[Scheduler] = []
-        self.cursors = {BOTH: 0, PREFILL_ONLY: 0, DECODE_ONLY: 0}
-        self.totals = dict.fromkeys(("input_tokens", "output_tokens", "calls", "refusals"), 0)
-        self.busy_s = self.refilled_s = 0.0
-        if isinstance(group, Api):
-            self.requests = MINUTE_S * group.requests_per_s
-            self.tokens = MINUTE_S * group.tokens_per_s
-        self.free_s: Counter[int] = Counter()
-        self.heat_s: Counter[int] = Counter()
-
-    @property
-    def reads(self) -> int:
-        """Role of the servers that take requests from the router."""
-        group = self.group
-        return PREFILL_ONLY if isinstance(group, Replicas) and group.prefill_replicas else BOTH
-
-    def refill(self, now: float) -> None:
-        """Let the buckets of an API run full."""
-        group = self.group
-        assert isinstance(group, Api)
-        passed, self.refilled_s = now - self.refilled_s, now
-        full = MINUTE_S * group.requests_per_s
-        self.requests = min(full, self.requests + passed * group.requests_per_s)
-        full = MINUTE_S * group.tokens_per_s
-        self.tokens = min(full, self.tokens + passed * group.tokens_per_s)
-
-    def open(self, role: int) -> list[Scheduler]:
-        """Servers of a role that take requests now."""
-        most = self.group.max_outstanding if isinstance(self.group, Replicas) else 0
-        return [
-            s
-            for s in self.servers
-            if s.accepting and s.role == role and (not most or s.outstanding < most)
-        ]
-
-    def load(self, server: Scheduler) -> float:
-        """Return what a server still has to do: requests, or seconds."""
-        group = self.group
-        assert isinstance(group, Replicas)
-        if group.balance != "shortest-finish":
-            return server.outstanding
-        queue_s = server.unread * group.prefill_s_per_token
-        return queue_s + (server.outstanding + 1) * group.decode_s_per_request
-
-    def least(self, role: int) -> Scheduler | None:
-        """Return the least loaded open server, the lowest number first."""
-        return min(self.open(role), key=self.load, default=None)
-
-    def in_turn(self, role: int) -> Scheduler | None:
-        """Return the next open server in turn."""
-        cursor, size = self.cursors[role], len(self.servers)
-        ready = self.open(role)
-        turns = [self.servers[(cursor + k) % size] for k in range(size)]
-        chosen = next((s for s in turns if s in ready), None)
-        if chosen is not None:
-            self.cursors[role] = self.servers.index(chosen) + 1
-        return chosen
 
 
 class _Fleet:
@@ -180,7 +116,11 @@ class _Fleet:
         """Come to the router for the first time."""
         job.arrival_s = self.now()
         job.due_s += self.now()
-        self.send(job, int(self.routing.first[job.number]))
+        first = partial(self.send, job, int(self.routing.first[job.number]))
+        if self.routing.router_s > 0:
+            self.after(self.routing.router_s, ARRIVAL, job.number, first)
+        else:
+            first()
 
     def send(self, job: Job, wanted: int) -> None:
         """Go to a tier, or on to those that take over from it."""

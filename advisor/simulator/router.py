@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from advisor.simulator.events import push
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.queues import put, wake
 from advisor.simulator.world import (
     AGAIN,
@@ -46,14 +46,14 @@ HOLD_ROUNDING_S = 1e-6
 SECONDS_PER_MINUTE = 60.0
 
 
-@njit(cache=True)
+@inner
 def _open(server: Any, tier: Any, role: int) -> bool:
     if not server.accepting or (tier.has_roles and server.role != role):
         return False
     return bool(tier.max_outstanding == 0 or server.outstanding < tier.max_outstanding)
 
 
-@njit(cache=True)
+@inner
 def _round_robin(w: World, t: int, role: int) -> int:
     tier = w.tiers[t]
     cursor = tier.decode_cursor if role == DECODE_ONLY else tier.cursor
@@ -68,7 +68,7 @@ def _round_robin(w: World, t: int, role: int) -> int:
     return NONE
 
 
-@njit(cache=True)
+@inner
 def _load(w: World, t: int, s: int) -> float:
     """Return what a server still has to do: requests, or seconds for `shortest-finish`."""
     tier, server = w.tiers[t], w.servers[s]
@@ -78,7 +78,7 @@ def _load(w: World, t: int, s: int) -> float:
     return float(queue_s + (server.outstanding + 1) * tier.decode_s_per_token)
 
 
-@njit(cache=True)
+@inner
 def _least(w: World, t: int, role: int) -> int:
     tier, best, least = w.tiers[t], NONE, np.inf
     for s in range(tier.first_server, tier.first_server + tier.servers):
@@ -89,7 +89,7 @@ def _least(w: World, t: int, role: int) -> int:
     return best
 
 
-@njit(cache=True)
+@inner
 def _by_prefix(w: World, t: int, i: int, role: int) -> int:
     """Return the server that was last sent most of this prompt, unless it is overloaded."""
     request, tier, least = w.requests[i], w.tiers[t], _least(w, t, role)
@@ -106,7 +106,7 @@ def _by_prefix(w: World, t: int, i: int, role: int) -> int:
     return least
 
 
-@njit(cache=True)
+@inner
 def pick(w: World, t: int, i: int, role: int) -> int:
     """Return the server of a tier that gets a request; -1 if none takes any."""
     balance = w.tiers[t].balance
@@ -117,7 +117,7 @@ def pick(w: World, t: int, i: int, role: int) -> int:
     return _least(w, t, role)
 
 
-@njit(cache=True)
+@inner
 def join(w: World, s: int, i: int, time_s: float) -> None:
     """Queue a request at a server."""
     request, server = w.requests[i], w.servers[s]
@@ -131,7 +131,7 @@ def join(w: World, s: int, i: int, time_s: float) -> None:
     wake(w, s, time_s, server.head == i)
 
 
-@njit(cache=True)
+@inner
 def _hold_back(w: World, t: int, i: int, role: int, time_s: float) -> bool:
     """Ask again in a second while no server of the tier is up; False: full, or for too long."""
     tier, request = w.tiers[t], w.requests[i]
@@ -145,7 +145,7 @@ def _hold_back(w: World, t: int, i: int, role: int, time_s: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _to_servers(w: World, t: int, i: int, time_s: float) -> bool:
     request, tier = w.requests[i], w.tiers[t]
     role = PREFILL_ONLY if tier.has_roles else BOTH
@@ -159,7 +159,7 @@ def _to_servers(w: World, t: int, i: int, time_s: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _refill(tier: Any, time_s: float) -> None:
     passed = time_s - tier.refilled_s
     tier.refilled_s = time_s
@@ -169,7 +169,7 @@ def _refill(tier: Any, time_s: float) -> None:
     tier.token_room = min(full, tier.token_room + passed * tier.tokens_per_s)
 
 
-@njit(cache=True)
+@inner
 def _to_api(w: World, t: int, i: int, time_s: float) -> bool:
     """Call an API: False if it was refused for the last time."""
     request, tier = w.requests[i], w.tiers[t]
@@ -201,7 +201,7 @@ def _to_api(w: World, t: int, i: int, time_s: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _to_device(w: World, t: int, i: int, time_s: float) -> bool:
     request, tier = w.requests[i], w.tiers[t]
     if request.input > tier.max_input > 0:
@@ -229,7 +229,7 @@ def _to_device(w: World, t: int, i: int, time_s: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _finish(w: World, i: int, status: int, time_s: float) -> None:
     """End a request for good, and send what comes after it."""
     request = w.requests[i]
@@ -248,7 +248,7 @@ def _finish(w: World, i: int, status: int, time_s: float) -> None:
         _later(w, following, time_s + w.clock[1])
 
 
-@njit(cache=True)
+@inner
 def _finish_unsent(w: World, first: int, time_s: float) -> None:
     """Mark a request and all that would have followed it as never sent."""
     w.requests[first].next = NONE
@@ -265,12 +265,12 @@ def _finish_unsent(w: World, first: int, time_s: float) -> None:
             child = w.requests[child].sibling
 
 
-@njit(cache=True)
+@inner
 def _later(w: World, i: int, time_s: float) -> None:
     push(w.heap, w.counters, time_s, ARRIVAL, i, FRESH)
 
 
-@njit(cache=True)
+@inner
 def send(w: World, i: int, wanted: int, time_s: float) -> None:
     """Send a request to a tier, or to where that tier hands what it refuses."""
     request, t = w.requests[i], wanted
@@ -297,7 +297,7 @@ def send(w: World, i: int, wanted: int, time_s: float) -> None:
     _finish(w, i, REFUSED, time_s)
 
 
-@njit(cache=True)
+@inner
 def arrive(w: World, i: int, time_s: float, why: int) -> None:
     """Take in a request at the router."""
     request = w.requests[i]
@@ -316,7 +316,7 @@ def arrive(w: World, i: int, time_s: float, why: int) -> None:
             send(w, i, request.first_tier, time_s)
 
 
-@njit(cache=True)
+@inner
 def answered(w: World, i: int, time_s: float) -> None:
     """Take an answer: done, or passed on because the verifier rejects it."""
     request = w.requests[i]
@@ -343,13 +343,13 @@ def answered(w: World, i: int, time_s: float) -> None:
     _finish(w, i, FINISHED, checked_s)
 
 
-@njit(cache=True)
+@inner
 def late(w: World, i: int, time_s: float) -> None:
     """Give up a request whose patience has run out."""
     _finish(w, i, LATE, time_s)
 
 
-@njit(cache=True)
+@inner
 def lost(w: World, i: int, retries: int, time_s: float) -> None:
     """Handle a request whose server failed: send it again, or give it up."""
     request = w.requests[i]
@@ -359,7 +359,7 @@ def lost(w: World, i: int, retries: int, time_s: float) -> None:
     send(w, i, request.tier, time_s)
 
 
-@njit(cache=True)
+@inner
 def hand_over(w: World, i: int, time_s: float) -> None:
     """Give a request whose prompt has been read to a server that decodes."""
     s = pick(w, w.requests[i].tier, i, DECODE_ONLY)

@@ -14,7 +14,7 @@ import numpy as np
 
 from advisor.simulator.cache import free_blocks, hits, reserve
 from advisor.simulator.events import push
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.queues import (
     drop_head,
     note_planned,
@@ -54,7 +54,7 @@ from advisor.simulator.world import (
 MANY = 1 << 40
 
 
-@njit(cache=True)
+@inner
 def _grow(w: World, s: int) -> bool:
     """Get each decoding sequence room for its next token; False if some were preempted."""
     server, whole = w.servers[s], True
@@ -68,7 +68,7 @@ def _grow(w: World, s: int) -> bool:
     return whole
 
 
-@njit(cache=True)
+@inner
 def _wanted(w: World, s: int, i: int, found: int, room: int) -> float:
     """Tokens of a queued request that must have room in the cache before it may join."""
     request, server = w.requests[i], w.servers[s]
@@ -81,7 +81,7 @@ def _wanted(w: World, s: int, i: int, found: int, room: int) -> float:
     return float(cached + min(request.target - cached, room))
 
 
-@njit(cache=True)
+@inner
 def _admit(w: World, s: int, room: int, time_s: float) -> None:
     """Let queued requests join while there is room in the step, the batch and the cache."""
     server = w.servers[s]
@@ -109,7 +109,7 @@ def _admit(w: World, s: int, room: int, time_s: float) -> None:
         room -= min(max(request.target - request.done, 1), room)
 
 
-@njit(cache=True)
+@inner
 def _start(w: World, s: int, i: int, found: int, time_s: float) -> None:
     """Give a request the next slot."""
     request, server = w.requests[i], w.servers[s]
@@ -134,7 +134,7 @@ def _start(w: World, s: int, i: int, found: int, time_s: float) -> None:
         begin_answer(w, s, server.running - 1)
 
 
-@njit(cache=True)
+@inner
 def plan(w: World, s: int, time_s: float) -> None:
     """Plan what a server does next."""
     server = w.servers[s]
@@ -161,7 +161,7 @@ def plan(w: World, s: int, time_s: float) -> None:
     push(w.heap, w.counters, server.end_s, STEPS_END, s, server.version)
 
 
-@njit(cache=True)
+@inner
 def _unread(w: World, s: int, room: int) -> int:
     """Tokens of a step, of ``room``, that go to prompts already begun."""
     server, left = w.servers[s], max(room, 0)
@@ -173,7 +173,7 @@ def _unread(w: World, s: int, room: int) -> int:
     return int(max(room, 0) - left)
 
 
-@njit(cache=True)
+@inner
 def _first_reading(w: World, s: int) -> int:
     """Return the first slot whose prompt is being read: such slots stand near the end."""
     server = w.servers[s]
@@ -184,7 +184,7 @@ def _first_reading(w: World, s: int) -> int:
     return int(at)
 
 
-@njit(cache=True)
+@inner
 def _static_ready(w: World, s: int, time_s: float) -> bool:
     """Start a static batch if it is full or its first request has waited long enough."""
     server = w.servers[s]
@@ -206,7 +206,7 @@ def _static_ready(w: World, s: int, time_s: float) -> bool:
     return bool(server.running > 0)
 
 
-@njit(cache=True)
+@inner
 def _plan_prompts(w: World, s: int) -> bool:
     """One step that carries prompt chunks, in the order requests joined; False if none fits."""
     server, steps = w.servers[s], w.steps
@@ -250,7 +250,7 @@ def _plan_prompts(w: World, s: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def _made_room(w: World, s: int, i: int, chunk: int) -> int:
     """Preempt later requests until a chunk fits; a request alone needs no room."""
     server = w.servers[s]
@@ -264,7 +264,7 @@ def _made_room(w: World, s: int, i: int, chunk: int) -> int:
     return chunk
 
 
-@njit(cache=True)
+@inner
 def _plan_leap(w: World, s: int) -> None:
     """Decode until an answer ends, blocks run out, or the time stops being a straight line."""
     server = w.servers[s]
@@ -288,7 +288,7 @@ def _plan_leap(w: World, s: int) -> None:
         _look_at_queue(w, s)
 
 
-@njit(cache=True)
+@inner
 def _look_at_queue(w: World, s: int) -> None:
     """End a leap where the head of the queue could join, or its patience has run out."""
     server = w.servers[s]

@@ -12,31 +12,31 @@ from typing import Any
 
 from advisor.simulator.cache import blocks_of, free_blocks, release, take
 from advisor.simulator.draw import answer_steps
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.queues import put_first
 from advisor.simulator.world import READING, World
 
 
-@njit(cache=True)
+@inner
 def rows_of(server: Any, sequences: int) -> int:
     """Count the rows of the products that so many decoding sequences fill."""
     return int(sequences * (1 + server.draft_tokens))
 
 
-@njit(cache=True)
+@inner
 def context_of(w: World, s: int, at: int) -> float:
     """Tokens a slot attends to in the next step."""
     slot = w.slots[s, at]
     return float(slot.base + slot.growth * w.servers[s].made)
 
 
-@njit(cache=True)
+@inner
 def _phase(w: World, s: int, at: int) -> int:
     """When a slot needs a block: its context less the clock, modulo the block size."""
     return int(int(w.slots[s, at].base) % w.servers[s].block_tokens)
 
 
-@njit(cache=True)
+@inner
 def begin_answer(w: World, s: int, at: int) -> None:
     """Set a slot up for decoding: the first token is there."""
     server, slot = w.servers[s], w.slots[s, at]
@@ -57,7 +57,7 @@ def begin_answer(w: World, s: int, at: int) -> None:
         w.phases[s, _phase(w, s, at)] += 1
 
 
-@njit(cache=True)
+@inner
 def end_answer(w: World, s: int, at: int) -> None:
     """Take a decoding slot out of the sums, and note the blocks its request holds."""
     server, slot = w.servers[s], w.slots[s, at]
@@ -79,7 +79,7 @@ def end_answer(w: World, s: int, at: int) -> None:
     request.private = max(blocks_of(written, server.block_tokens), request.private)
 
 
-@njit(cache=True)
+@inner
 def preempt_last(w: World, s: int) -> None:
     """Send the request that joined last back to the head of the queue."""
     server = w.servers[s]
@@ -110,7 +110,7 @@ def preempt_last(w: World, s: int) -> None:
     put_first(w, s, i)
 
 
-@njit(cache=True)
+@inner
 def find_next_end(w: World, s: int) -> None:
     """Look through all slots for the answer that ends first."""
     server = w.servers[s]
@@ -119,7 +119,7 @@ def find_next_end(w: World, s: int) -> None:
         server.next_end = min(server.next_end, w.slots[s, at].ends)
 
 
-@njit(cache=True)
+@inner
 def new_blocks(w: World, s: int, steps: int) -> int:
     """Count the blocks that so many steps need beyond those the decoding sequences hold."""
     server, needed = w.servers[s], 0
@@ -142,7 +142,7 @@ def new_blocks(w: World, s: int, steps: int) -> int:
     return needed
 
 
-@njit(cache=True)
+@inner
 def _at_most_free(server: Any, needed: int) -> int:
     """Return how many blocks there are for a need; only a request alone outgrows the cache."""
     free = free_blocks(server)
@@ -152,7 +152,7 @@ def _at_most_free(server: Any, needed: int) -> int:
     return free
 
 
-@njit(cache=True)
+@inner
 def take_new(w: World, s: int, steps: int) -> None:
     """Take the blocks of so many steps, as far as there are any."""
     server = w.servers[s]
@@ -171,7 +171,7 @@ def take_new(w: World, s: int, steps: int) -> None:
                 needed -= more
 
 
-@njit(cache=True)
+@inner
 def steps_with_room(w: World, s: int, steps: int) -> int:
     """Return so many of the steps as the free blocks allow; the first has its blocks already."""
     server = w.servers[s]
@@ -189,7 +189,7 @@ def steps_with_room(w: World, s: int, steps: int) -> int:
     return low
 
 
-@njit(cache=True)
+@inner
 def _after_first(w: World, s: int, steps: int) -> int:
     """Count the blocks that steps after the next one need."""
     server = w.servers[s]
@@ -198,7 +198,7 @@ def _after_first(w: World, s: int, steps: int) -> int:
     return new_blocks(w, s, steps) - int(w.phases[s, (1 - server.made) % server.block_tokens])
 
 
-@njit(cache=True)
+@inner
 def take_rest(w: World, s: int, i: int) -> None:
     """Give a request that is alone all that is left of the cache."""
     rest = free_blocks(w.servers[s])
@@ -207,7 +207,7 @@ def take_rest(w: World, s: int, i: int) -> None:
     w.servers[s].alone = 1
 
 
-@njit(cache=True)
+@inner
 def move_on(w: World, s: int, steps: int) -> None:
     """Let the decoding sequences make so many steps."""
     server = w.servers[s]

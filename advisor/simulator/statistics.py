@@ -52,7 +52,9 @@ def distribution(values: Floats) -> Distribution | None:
     seen = values[np.isfinite(values)]
     if not len(seen):
         return None
-    figures = [_mean(seen), *(_percentile(seen, p) for p in PERCENTILES)]
+    ordered = np.sort(seen)
+    batches = [np.sort(b) for b in np.array_split(seen, BATCHES)] if len(seen) >= FEW else []
+    figures = [_mean(seen), *(_percentile(ordered, batches, p) for p in PERCENTILES)]
     return Distribution(len(seen), *figures)
 
 
@@ -65,21 +67,27 @@ def _mean(values: Floats) -> Figure:
 
 
 def _batched(value: float, batches: Floats) -> Figure:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    half = float(t.ppf(0.975, len(batches) - 1) * batches.std(ddof=1) / math.sqrt(len(batches)))
+    half = float(stdtrit(len(batches) - 1, 0.975) * batches.std(ddof=1) / math.sqrt(len(batches)))
     return Figure(value, value - half, value + half)
 
 
-def _percentile(values: Floats, percentile: float) -> Figure:
-    value = float(np.percentile(values, percentile))
+def _at(ordered: Floats, percentile: float) -> float:
+    """Return a percentile of sorted values, linear between two of them."""
+    place = (len(ordered) - 1) * percentile / 100.0
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
+
+
+def _percentile(ordered: Floats, batches: list[Floats], percentile: float) -> Figure:
+    value = _at(ordered, percentile)
     # A batch must hold ten observations beyond the percentile to say anything of it.
-    if len(values) / BATCHES * (1.0 - percentile / 100.0) >= 10.0:
-        parts = [float(np.percentile(b, percentile)) for b in np.array_split(values, BATCHES)]
-        return _batched(value, np.array(parts))
-    share, n = percentile / 100.0, len(values)
+    if batches and len(batches[0]) * (1.0 - percentile / 100.0) >= 10.0:
+        return _batched(value, np.array([_at(b, percentile) for b in batches]))
+    share, n = percentile / 100.0, len(ordered)
     spread = NORMAL_975 * math.sqrt(n * share * (1.0 - share))
-    ordered = np.sort(values)
     low = max(math.floor(n * share - spread), 0)
     high = min(math.ceil(n * share + spread), n - 1)
     return Figure(value, float(ordered[low]), float(ordered[high]))

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from advisor.simulator.jit import njit
+from advisor.simulator.jit import inner
 from advisor.simulator.world import Steps
 
 PAIR_S, LAUNCH_S, REACH, KEYS = 0, 1, 2, 3
 COUNT, TOKEN_S, SERIAL_S, STATE_LAUNCH_S, SHARPNESS = 0, 1, 2, 3, 4
 
 
-@njit(cache=True)
+@inner
 def decode_s(steps: Steps, table: int, sequences: int, context: float) -> float:
     """Time of a decode step of so many sequences with this mean context."""
     row = steps.decode_s[table, sequences]
@@ -27,7 +27,7 @@ def decode_s(steps: Steps, table: int, sequences: int, context: float) -> float:
     return float(row[low] + (row[low + 1] - row[low]) * (at - low))
 
 
-@njit(cache=True)
+@inner
 def decode_slope(steps: Steps, table: int, sequences: int, context: float) -> tuple[float, float]:
     """Return what a token of mean context more costs here, and up to which context."""
     row = steps.decode_s[table, sequences]
@@ -37,7 +37,7 @@ def decode_slope(steps: Steps, table: int, sequences: int, context: float) -> tu
     return (row[low + 1] - row[low]) / node, edge
 
 
-@njit(cache=True)
+@inner
 def attended_pairs(chunk: int, offset: int, reach: float) -> float:
     """Count attended pairs of one prompt chunk; see :func:`advisor.perf.step.attended_pairs`."""
     if offset + chunk <= reach:
@@ -46,7 +46,7 @@ def attended_pairs(chunk: int, offset: int, reach: float) -> float:
     return growing * offset + growing * (growing + 1.0) / 2.0 + (chunk - growing) * reach
 
 
-@njit(cache=True)
+@inner
 def chunk_attention_s(steps: Steps, table: int, chunk: int, offset: int) -> float:
     """Attention time of one prompt chunk, without launches."""
     seconds = 0.0
@@ -58,7 +58,7 @@ def chunk_attention_s(steps: Steps, table: int, chunk: int, offset: int) -> floa
     return seconds
 
 
-@njit(cache=True)
+@inner
 def prompt_extra_s(steps: Steps, table: int, added: int, longest: int) -> float:
     """Return launches of prompt attention, and time of recurrent layers on prompt chunks."""
     seconds = 0.0
@@ -73,7 +73,7 @@ def prompt_extra_s(steps: Steps, table: int, added: int, longest: int) -> float:
     return seconds
 
 
-@njit(cache=True)
+@inner
 def mixed_s(
     steps: Steps, table: int, sequences: int, rows: int, context: float, added: int, finishing: int
 ) -> float:
