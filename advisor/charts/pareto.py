@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 PERCENT = 100.0
+CLEARLY = 0.98
+"""A plan fades if another costs less than this share of it at the same score or a better one."""
 
 
 def _bars(e: Estimate, scale: float) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _draw_plans(
     for kind, plan, quality in plans:
         colour, symbol, _ = PLAN_LOOKS[kind]
         cost = plan.usd_per_month
-        best = (quality.value, cost.value) in steps
+        beaten = any(q >= quality.value and c < CLEARLY * cost.value for q, c in steps)
         figure.add_trace(
             go.Scatter(
                 x=[money.of(cost.value)],
@@ -91,7 +93,7 @@ def _draw_plans(
                 error_y=_bars(quality, PERCENT),
                 mode="markers",
                 name=plan_name(kind, style),
-                opacity=1.0 if best else 0.55,
+                opacity=0.55 if beaten else 1.0,
                 marker={"color": colour, "symbol": symbol, "size": 13},
                 text=[f"{plan.quality.metric} · {plan.quality.source}"],
             )
