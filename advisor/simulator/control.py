@@ -15,7 +15,7 @@ import numpy as np
 import simpy
 
 from advisor.schema.fleet import Autoscale, Failures, Maintenance
-from advisor.simulator.loop import advance, start_server, stop_server
+from advisor.simulator.loop import advance, drain_server, start_server, stop_server
 from advisor.simulator.numbers import Group, Replicas, Routing
 from advisor.simulator.world import HEAP_SIZE, LEFT, NEXT_ARRIVAL, World
 
@@ -174,7 +174,7 @@ class Control:
     def _drain(self, replica: Replica) -> None:
         replica.state = DRAINING
         for s in replica.servers:
-            self.world.servers[s].accepting = 0
+            drain_server(self.world, s, self.env.now)
 
     def _empty(self, replica: Replica) -> bool:
         return all(self.world.servers[s].outstanding == 0 for s in replica.servers)

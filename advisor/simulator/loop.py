@@ -362,7 +362,7 @@ def start_server(w: World, s: int, time_s: float) -> None:
     _forget(w, s)
 
 
-@inner
+@entry
 def drain_server(w: World, s: int, time_s: float) -> None:
     """Let a server take nothing new; it stops when it is empty."""
     server = w.servers[s]
