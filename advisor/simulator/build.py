@@ -69,7 +69,7 @@ def make_world(
     if not prefix:
         servers["prefix"] = 0
         table["block_high"] = table["block_low"]
-    world = w.World(
+    return w.World(
         requests=table.view(np.recarray),
         order=_order(requests),
         servers=servers.view(np.recarray),
@@ -78,7 +78,7 @@ def make_world(
         phases=np.zeros((len(servers), _largest_block(servers)), dtype=np.int64),
         ended=np.zeros(most + 1, dtype=np.int64),
         heap=np.zeros(_heap_size(len(requests), len(servers)), dtype=w.EVENT).view(np.recarray),
-        counters=np.zeros(w.COUNTERS, dtype=np.int64),
+        counters=_counters(len(requests), clients),
         clock=np.array([0.0, think_s, -1.0, routing.router_s]),
         gaps=np.zeros((len(groups), w.GAP_BINS), dtype=np.int64),
         devices=np.zeros(_device_count(groups), dtype=w.DEVICE_STATE).view(np.recarray),
@@ -89,10 +89,13 @@ def make_world(
         links=np.zeros((len(servers), nodes, 4), dtype=np.int32),
         steps=stack(_step_tables(groups)),
     )
-    world.counters[w.LEFT] = len(requests)
-    world.counters[w.CLIENTS] = clients
-    world.counters[w.NEXT_POOL] = min(clients, len(requests))
-    return world
+
+
+def _counters(requests: int, clients: int) -> NDArray[np.int64]:
+    counters = np.zeros(w.COUNTERS, dtype=np.int64)
+    counters[w.LEFT], counters[w.CLIENTS] = requests, clients
+    counters[w.NEXT_POOL] = min(clients, requests)
+    return counters
 
 
 def _step_tables(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
