@@ -26,7 +26,15 @@ LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 FUNCTION = re.compile(r"(advisor(?:/\w+)+\.py): ([\w.]+)")
 LISTED = re.compile(r"`([\w./-]+/[\w.*/{},-]*)`")
 DECISION_LINES = range(5, 21)
-MISSING_IN_CHECKOUT = {"my-model", "my-device.toml", " my/", "advisor bench", "advisor ui"}
+MISSING_IN_CHECKOUT = {
+    "my-model",
+    "my-device.toml",
+    " my/",
+    "my-trace",
+    "my-logs",
+    "advisor bench",
+    "advisor ui",
+}
 """Commands that name files of the reader's own, measure the machine for a minute, or serve."""
 
 SAME_WORDS = {

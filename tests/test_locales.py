@@ -35,6 +35,9 @@ FILLINGS = {
         "invalid-file",
         "stale-price",
     ),
+    "h": ("tier", "requests", "busy", "batch", "cache", "usd"),
+    "reason": ("sequences", "cache", "prompts"),
+    "status": ("unfinished", "failed", "refused", "late", "never_sent"),
     "choice": ("any", "on-premises", "on-device", "yes", "no"),
     "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
 }

@@ -120,10 +120,10 @@ def _lost(result: SimulationResult, lang: str) -> list[str]:
     lost = {k: v for k, v in result.counts.items() if v and k != "finished"}
     if not lost:
         return []
-    names = ", ".join(
-        f"{count(v)} {say('simulate_status_' + k.replace('-', '_'), lang)}" for k, v in lost.items()
-    )
-    return [names]
+    named = ((v, k.replace("-", "_")) for k, v in lost.items())
+    return [
+        ", ".join(f"{count(v)} {say(f'simulate_status_{status}', lang)}" for v, status in named)
+    ]
 
 
 def simulation_text(result: SimulationResult, title: str, trace: Trace | None, lang: str) -> str:
