@@ -163,7 +163,7 @@ def test_no_sparse_peak_passes_for_a_dense_one(device):
 
 def _copy_of_the_project(to: Path) -> Path:
     to.mkdir()
-    for name in ("advisor", "hwprofiles", "pricing"):
+    for name in ("advisor", "hwprofiles", "pricing", "examples"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, to / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md"):

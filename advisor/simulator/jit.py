@@ -70,5 +70,5 @@ def inner(function: Function) -> Function:
 
 
 def entry(function: Function) -> Function:
-    """Compile a function that Python calls."""
-    return cast("Function", njit(cache=True, error_model="numpy")(function))
+    """Compile a function that Python calls; other threads run meanwhile."""
+    return cast("Function", njit(cache=True, error_model="numpy", nogil=True)(function))
