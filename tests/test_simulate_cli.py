@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from advisor.cli.main import main
+from advisor.report.locale import LANGUAGES, say
 from advisor.report.numbers import width
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +32,10 @@ def run(monkeypatch, capsys):
         except SystemExit as stop:
             code = stop.code or 0
         captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        err = captured.err
+        for lang in LANGUAGES:  # told once on a machine
+            err = err.replace(say("simulate_compiling", lang) + "\n", "")
+        return code, captured.out, err
 
     return call
 

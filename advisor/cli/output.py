@@ -28,3 +28,14 @@ def names(text: str, option: str) -> list[str]:
         msg = f"{option} needs at least one name, separated by commas"
         raise UsageError(msg)
     return list(dict.fromkeys(found))
+
+
+def tell_compiling(lang: str) -> None:
+    """Say on stderr that the first replay on a machine takes longer."""
+    import typer
+
+    from advisor.report.locale import say
+    from advisor.simulator.jit import is_compiled
+
+    if not is_compiled():
+        typer.echo(say("simulate_compiling", lang), err=True)

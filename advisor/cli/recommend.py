@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli.output import Lang
+from advisor.cli.output import Lang, tell_compiling
 from advisor.errors import InfeasibleError, UsageError
 
 SCENARIO = typer.Argument(help="Scenario TOML (docs/optimizer.md; examples/).", metavar="FILE")
@@ -50,9 +50,10 @@ def recommend(
     from advisor.report import recommend_brief, recommend_json, recommend_text
 
     folder = scenario.parent
-    found = answer(
-        read_scenario(scenario), folder, simulate=simulate_with(folder) if replay else None
-    )
+    question = read_scenario(scenario)
+    if replay:
+        tell_compiling(lang)
+    found = answer(question, folder, simulate=simulate_with(folder) if replay else None)
     if as_json:
         typer.echo(recommend_json.recommend_json(found, lang))
     elif as_csv:

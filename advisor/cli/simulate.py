@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advisor.cli.output import Lang
+from advisor.cli.output import Lang, tell_compiling
 from advisor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def simulate(  # noqa: PLR0913 - one parameter an option is how typer reads a co
         tier: dict[str, Any] = {"model": model, "hw": hw, "replicas": replicas}
         tier |= {"tp": tp, "engine": engine, "precision": precision}
         question = from_options(tier, preset, rps, _slo(slo_ttft_ms, slo_tpot_ms), asked)
+    tell_compiling(lang)
     options = RunOptions(seed=seed, slos=question.slos, on_progress=_progress())
     result = replay(question.fleet, question.requests, options)
     _write(result, csv, parquet)
@@ -161,6 +162,7 @@ def validate_log(
     from advisor.report.simulate_text import log_text
     from advisor.simulator.logs import validate_log as compare
 
+    tell_compiling(lang)
     found = compare(folder, seed)
     if as_json:
         from advisor.report.simulate_json import log_json

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import njit, uint64
 
-__all__ = ["entry", "inner", "uint64"]
+__all__ = ["entry", "inner", "is_compiled", "uint64"]
 
 KEPT = 4
 """Versions of the compiled loop that are kept on the machine."""
@@ -56,8 +56,13 @@ def _folder() -> Path:
     return folder
 
 
-if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(_folder())  # type: ignore[attr-defined]
+def is_compiled() -> bool:
+    """Tell whether this version of the loop has been compiled on this machine."""
+    return any(Path(_CACHE).rglob("*.nbi"))
+
+
+_CACHE = os.environ.get("NUMBA_CACHE_DIR") or str(_folder())
+numba.config.CACHE_DIR = _CACHE  # type: ignore[attr-defined]
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])

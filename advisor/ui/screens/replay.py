@@ -42,7 +42,10 @@ def _watch(view: View) -> None:
     job: Job[Played] = st.session_state[_JOB]
     if not job.running:
         st.rerun()
-    st.progress(job.share_done, view.say("ui_replaying"))
+    from advisor.simulator.jit import is_compiled
+
+    told = "ui_replaying" if job.share_done or is_compiled() else "simulate_compiling"
+    st.progress(job.share_done, view.say(told))
     st.button(view.say("ui_stop"), on_click=job.stop, key="stop")
 
 
