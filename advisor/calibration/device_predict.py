@@ -39,7 +39,7 @@ from advisor.perf.work import Work, build_work
 from advisor.schema.device import Device
 from advisor.schema.efficiency import Efficiency
 from advisor.schema.engine import NO_COST, EngineCost, WeightFormat
-from advisor.schema.model import Moe, Shape
+from advisor.schema.model import Shape
 from advisor.schema.text import Text
 
 Array = NDArray[np.float64]
@@ -290,7 +290,7 @@ def _steps_of(case: Case) -> tuple[_Steps, float]:
 
 def engine_cost(case: Case) -> EngineCost:
     """Return what a server engine of the row's version adds; other runtimes: nothing."""
-    kind = "moe" if any(isinstance(layer.ffn, Moe) for layer in case.shape.layers) else "dense"
+    kind = "moe" if case.shape.has_experts else "dense"
     era = era_of_version(case.row.engine_family, kind, case.row.engine)
     return era.cost if era else NO_COST
 

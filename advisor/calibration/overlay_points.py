@@ -28,7 +28,6 @@ SHORT_RUN = 100
 USUAL_WAVES = 10
 """Prompts a client where a file doesn't state how many were sent."""
 MAX_REPLAYED_CLIENTS = 2048
-RESERVING_ENGINES = ("trtllm",)
 Figures = dict[Metric, float]
 
 
@@ -187,7 +186,7 @@ def _replayed(case: Case, cost: EngineCost) -> Figures:
     # The run was made, so at least one request fitted.
     tokens = max(plan.kv_tokens / layout.dp, float(longest))
     sequences = int(scheduler.max_sequences.value)
-    reserved = 1.0 if case.setup.engine.id in RESERVING_ENGINES else 0.5
+    reserved = 1.0 if case.setup.engine.scheduler.reserves_output else 0.5
     limits = Limits(budget, sequences, tokens, scheduler.prefill_alone, reserved)
     run = ClosedLoop(_table(case, budget, longest), limits, cost, lengths, case.clients).run()
     sent = _sent(case)

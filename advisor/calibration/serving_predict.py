@@ -31,8 +31,6 @@ from advisor.schema.recipe import Recipe
 PROMPTS_PER_CLIENT = 10
 SHORTEST_SHARE = 0.8
 EIGHT_BIT_CACHE_RUNS = ("infmax",)
-RESERVING_ENGINES = ("trtllm",)
-"""Engines whose default policy admits a request only if its whole output fits."""
 REPLAYED_WAVES = 4
 SHORT_RUN = 100
 """Longer runs replay this many waves of prompts; further ones repeat the steady state."""
@@ -184,7 +182,7 @@ def predict_run(run: Run, cost: EngineCost) -> Predicted:
     sent = PROMPTS_PER_CLIENT * run.clients
     prompts = min(sent, max(REPLAYED_WAVES * run.clients, SHORT_RUN))
     lengths = benchmark_lengths(row.isl, row.osl, prompts, SHORTEST_SHARE, seed=0)
-    reserved = 1.0 if row.engine in RESERVING_ENGINES else 0.5
+    reserved = 1.0 if scheduler.reserves_output else 0.5
     limits = Limits(
         step_tokens=budget,
         sequences=run.max_sequences,

@@ -24,7 +24,6 @@ from advisor.catalogue.widths import width
 from advisor.errors import AdvisorError, InvalidFileError
 from advisor.schema.engine import NO_COST
 from advisor.schema.fact import Evidence
-from advisor.schema.model import Moe
 
 COLUMNS = (
     "id",
@@ -191,7 +190,7 @@ def _device(row: DeviceRow) -> Line:
 
 
 def _kind(case: Case) -> str:
-    routed = any(isinstance(layer.ffn, Moe) for layer in case.shape.layers)
+    routed = case.shape.has_experts
     return "moe" if routed else "dense"
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable
 from enum import StrEnum
 
 from advisor.errors import UsageError
+
+PROGRESS_AFTER_S, PROGRESS_EVERY_S = 0.5, 0.2
 
 
 class Lang(StrEnum):
@@ -39,3 +44,20 @@ def tell_compiling(lang: str) -> None:
 
     if not is_compiled():
         typer.echo(say("simulate_compiling", lang), err=True)
+
+
+def progress() -> Callable[[int, int], None]:
+    """Return what tells (done, of how many) on a terminal's stderr, once a run takes long."""
+    import typer
+
+    start = shown = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        due = now - shown > PROGRESS_EVERY_S or done == total
+        if sys.stderr.isatty() and now - start > PROGRESS_AFTER_S and due:
+            shown = now
+            typer.echo(f"\r{done:,}/{total:,}", err=True, nl=done == total)
+
+    return tell

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advisor.cli.output import Lang, tell_compiling
+from advisor.cli.output import Lang, progress, tell_compiling
 from advisor.errors import UsageError
 
 if TYPE_CHECKING:
     from advisor.schema.workload import Slo
     from advisor.simulator.result import SimulationResult
 
-PROGRESS_AFTER_S = 0.5
 MS_PER_S = 1e3
 TRAFFIC, FLEET, LIMITS, OUTPUT = "Traffic", "Fleet", "Limits", "Output"
 
@@ -25,23 +21,6 @@ TRAFFIC, FLEET, LIMITS, OUTPUT = "Traffic", "Fleet", "Limits", "Output"
 def _option(help_text: str, panel: str, *names: str) -> typer.models.OptionInfo:
     info: typer.models.OptionInfo = typer.Option(*names, help=help_text, rich_help_panel=panel)
     return info
-
-
-def _progress() -> Callable[[int, int], None]:
-    start = time.monotonic()
-    shown = [0.0]
-
-    def tell(done: int, total: int) -> None:
-        now = time.monotonic() - start
-        if (
-            sys.stderr.isatty()
-            and now > PROGRESS_AFTER_S
-            and (now - shown[0] > 0.2 or done == total)
-        ):
-            shown[0] = now
-            typer.echo(f"\r{done:,}/{total:,}", err=True, nl=done == total)
-
-    return tell
 
 
 def simulate(  # noqa: PLR0913 - one parameter an option is how typer reads a command
@@ -105,7 +84,7 @@ def simulate(  # noqa: PLR0913 - one parameter an option is how typer reads a co
         tier |= {"tp": tp, "engine": engine, "precision": precision}
         question = from_options(tier, preset, rps, _slo(slo_ttft_ms, slo_tpot_ms), asked)
     tell_compiling(lang)
-    options = RunOptions(seed=seed, slos=question.slos, on_progress=_progress())
+    options = RunOptions(seed=seed, slos=question.slos, on_progress=progress())
     result = replay(question.fleet, question.requests, options)
     _write(result, csv, parquet)
     if csv is not None and str(csv) == "-":

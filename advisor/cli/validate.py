@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from advisor.cli.output import Lang
-
-PROGRESS_AFTER_S = 0.5
-
-
-def _progress() -> Callable[[int, int], None]:
-    start = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        late = time.monotonic() - start > PROGRESS_AFTER_S
-        if late and sys.stderr.isatty() and (done % 50 == 0 or done == total):
-            typer.echo(f"\r{done}/{total}", err=True, nl=done == total)
-
-    return tell
+from advisor.cli.output import Lang, progress
 
 
 def validate(
@@ -41,7 +25,7 @@ def validate(
     from advisor.calibration.validate import validate_file, write_lines
     from advisor.report.validation import summary_json, summary_text
 
-    lines = validate_file(file, _progress())
+    lines = validate_file(file, progress())
     if out is not None:
         write_lines(lines, out)
     typer.echo(summary_json(lines) if as_json else summary_text(lines, lang))

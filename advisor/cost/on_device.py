@@ -14,11 +14,6 @@ from advisor.schema.fact import Evidence
 JOULES_PER_KWH = 3.6e6
 
 
-def battery_share(joules: float, battery_j: float) -> float:
-    """Part of a full battery that so much energy takes; above 1: more than a charge."""
-    return joules / battery_j
-
-
 def tokens_per_charge(battery_j: float, joules_per_token: float) -> float:
     """Tokens that one full battery pays for, nothing else running."""
     return battery_j / joules_per_token

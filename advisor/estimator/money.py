@@ -13,7 +13,6 @@ from advisor.cost import hourly
 from advisor.errors import StalePriceError
 from advisor.perf.intervals import Estimate, Spread, estimate
 from advisor.schema.device import Device
-from advisor.schema.fact import Fact
 from advisor.schema.price import Purchase, Rental
 from advisor.schema.text import Text
 
@@ -81,11 +80,6 @@ def _purchase_usd(row: Purchase) -> tuple[float, float]:
     low = prices.to_usd(row.price / row.devices, row.currency)
     high = prices.to_usd((row.price_high or row.price) / row.devices, row.currency)
     return low, high
-
-
-def _fact_spread(fact: Fact) -> Spread:
-    low, high = fact.low or fact.value, fact.high or fact.value
-    return _spread_of(low, high)
 
 
 def owned_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | None:

@@ -9,7 +9,6 @@ from advisor.estimator.request import EstimateRequest
 from advisor.estimator.setup import Setup
 from advisor.perf.layout import Layout, check_layout
 from advisor.perf.memory import MemoryPlan, plan_memory
-from advisor.schema.model import Moe
 from advisor.schema.text import Text
 
 GIB = 2.0**30
@@ -170,8 +169,3 @@ def _what_fits(setup: Setup, layout: Layout, context: float) -> list[str]:
                 )
                 break
     return found
-
-
-def is_routed(setup: Setup) -> bool:
-    """Tell whether the model has experts."""
-    return any(isinstance(layer.ffn, Moe) for layer in setup.shape.layers)

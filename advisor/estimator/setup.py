@@ -20,7 +20,7 @@ from advisor.perf.work import build_work
 from advisor.schema.device import Device
 from advisor.schema.engine import NO_COST, Engine, EngineCost, WeightFormat
 from advisor.schema.fact import Evidence, worst_evidence
-from advisor.schema.model import Model, Moe, Shape
+from advisor.schema.model import Model, Shape
 from advisor.schema.text import Text
 
 PEAK_FIELDS = {
@@ -116,7 +116,7 @@ def _runs(weights: WeightFormat, peaks: dict[str, float], model: Model) -> bool:
 
 
 def _has_experts(model: Model) -> bool:
-    return model.shape is not None and any(isinstance(x.ffn, Moe) for x in model.shape.layers)
+    return model.shape is not None and model.shape.has_experts
 
 
 def _shape(model: Model) -> Shape:
@@ -225,7 +225,7 @@ def _link(device: Device) -> float | None:
 
 
 def _kind(shape: Shape) -> str:
-    return "moe" if any(isinstance(layer.ffn, Moe) for layer in shape.layers) else "dense"
+    return "moe" if shape.has_experts else "dense"
 
 
 def _cost(engine: Engine, shape: Shape) -> EngineCost:
@@ -253,7 +253,7 @@ def _label(
 ) -> tuple[Evidence, Text]:
     constants = setup_family.efficiency
     missing_gemm = weights.gemm not in constants.gemm
-    routed = any(isinstance(layer.ffn, Moe) for layer in shape.layers)
+    routed = shape.has_experts
     if routed and weights.gemm not in constants.experts:
         return "estimated", Text.of("because_no_experts", format=weights.id, family=constants.id)
     if missing_gemm and not routed:

@@ -22,7 +22,6 @@ from advisor.optimizer.models import ModelChoice
 from advisor.optimizer.problem import Bools, Floats
 from advisor.perf.memory import kv_bytes_per_sequence, weight_bytes
 from advisor.schema.engine import Engine, WeightFormat
-from advisor.schema.model import Moe
 
 LEAST_BITS = 8.0
 """``precisions = "any"`` means weights of 8 bits or more, and each model's own format."""
@@ -81,7 +80,7 @@ def variants_of(
 def _routed(model: ModelChoice) -> bool:
     """Tell whether a model has experts."""
     shape = model.model.shape
-    return shape is not None and any(isinstance(x.ffn, Moe) for x in shape.layers)
+    return shape is not None and shape.has_experts
 
 
 def _wanted(weights: WeightFormat, model: ModelChoice, precisions: str | tuple[str, ...]) -> bool:

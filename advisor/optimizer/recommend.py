@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,8 +202,3 @@ def _oldest(facts: Facts, winner: Solved | None) -> dt.date | None:
     if facts.remote.oldest and any(p.provider for o in winner.plan.options for p in o.parts):
         dates.append(facts.remote.oldest)
     return min(dates, default=None)
-
-
-def with_replay(found: Recommendation, replays: tuple[Replay, ...]) -> Recommendation:
-    """Return a recommendation with replays added."""
-    return replace(found, replays=(*found.replays, *replays))

@@ -11,7 +11,7 @@ from advisor.report.estimate_text import time_text
 from advisor.report.locale import say
 from advisor.report.numbers import GIB, pad, significant
 from advisor.schema.fact import Fact, Source, facts_of
-from advisor.schema.model import Attention, Linear, Mla, Moe
+from advisor.schema.model import Attention, Linear, Mla
 
 _NAME = 26
 
@@ -165,7 +165,7 @@ def _attention_lines(setup: Setup) -> list[str]:
 
 def _load_lines(setup: Setup) -> list[str]:
     cost, experts = setup.cost, []
-    if any(isinstance(layer.ffn, Moe) for layer in setup.shape.layers):
+    if setup.shape.has_experts:
         x = setup.chip.experts(setup.weights.gemm)
         experts = [
             f"  experts: touched E (1 - (1 + rows k/(E r))^-r), r = "

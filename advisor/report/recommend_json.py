@@ -68,7 +68,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([[guard(x) if isinstance(x, str) else x for x in row] for row in rows])
+    writer.writerows([[guard(x) for x in row] for row in rows])
     return out.getvalue().rstrip("\n")
 
 

@@ -15,7 +15,6 @@ from advisor.report.recommend_words import (
     limit_words,
     money,
     score_words,
-    time_words,
     title_of,
     value_words,
 )
@@ -255,8 +254,3 @@ def _data(rec: Recommendation, lang: str) -> str:
         ),
         lang,
     )
-
-
-def worst_latency(plan: Plan) -> str:
-    """Return the slowest end-to-end percentile of a plan, for tables."""
-    return time_words(max(c.value_s.value for r in plan.classes for c in r.latency[2:]))

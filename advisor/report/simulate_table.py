@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from advisor.errors import MissingDataError
+from advisor.report.estimate_json import guard
 from advisor.simulator.result import RequestTable
 
 COLUMNS = (
@@ -33,12 +34,6 @@ COLUMNS = (
     "preemptions",
     "escalated",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def guarded(text: str) -> str:
-    """Return a text cell that a spreadsheet won't take for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def columns(table: RequestTable) -> dict[str, Any]:
@@ -55,7 +50,7 @@ def columns(table: RequestTable) -> dict[str, Any]:
 def _cells(values: Any) -> Iterator[str]:
     for value in values if isinstance(values, list) else values.tolist():
         if isinstance(value, str):
-            yield guarded(value)
+            yield str(guard(value))
         elif isinstance(value, float):
             yield "" if np.isnan(value) else f"{value:.9g}"
         else:

@@ -144,6 +144,11 @@ class Shape(Record, frozen=True):
     off_device_parameters: NonNegative = 0
     embedding_hidden: Positive | None = None
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether any layer routes its tokens among experts."""
+        return any(isinstance(layer.ffn, Moe) for layer in self.layers)
+
 
 class Model(Record, frozen=True):
     """One model of the catalogue.

@@ -245,9 +245,13 @@ def _tiers(groups: tuple[Group, ...], routing: Routing) -> Any:
             row["servers"] = group.room * group.servers_per_replica
             first_server += int(row["servers"][0])
             row["has_roles"] = group.prefill_replicas > 0
-            for name in ("delay_s", "max_outstanding", "prefill_s_per_token"):
+            for name in (
+                "delay_s",
+                "max_outstanding",
+                "prefill_s_per_token",
+                "decode_s_per_request",
+            ):
                 row[name] = getattr(group, name)
-            row["decode_s_per_token"] = group.decode_s_per_request
         elif isinstance(group, Api):
             _api(row, group)
         else:

@@ -20,7 +20,6 @@ from advisor.catalogue.models import get_model
 from advisor.catalogue.names import normalise
 from advisor.errors import InvalidFileError, MissingDataError
 from advisor.schema.fleet import Fleet, ReplicaTier, Route
-from advisor.schema.model import Moe
 from advisor.simulator.result import Floats, SimulationResult
 from advisor.simulator.run import RunOptions, replay
 from advisor.traffic.traces import read_trace
@@ -201,4 +200,4 @@ def fleet_of(meta: dict[str, Any], folder: Path) -> Fleet:
 def has_experts(model: str) -> bool:
     """Tell whether a model of the catalogue has expert layers."""
     shape = get_model(model).shape
-    return shape is not None and any(isinstance(layer.ffn, Moe) for layer in shape.layers)
+    return shape is not None and shape.has_experts

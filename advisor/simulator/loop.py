@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -227,7 +226,7 @@ def _quiet(w: World, time_s: float) -> bool:
 
 
 @inner
-def _handle(w: World, event: Any, time_s: float, kind: int, number: int, version: int) -> None:
+def _handle(w: World, time_s: float, kind: int, number: int, version: int) -> None:
     if kind == ARRIVAL:
         arrive(w, number, time_s, version)
     elif kind == ANSWERED:
@@ -278,7 +277,7 @@ def advance(w: World, until_s: float, most_events: int) -> int:
             drop_first(w.heap, w.counters)
             w.counters[BACKWARDS] += time_s < w.clock[0]
             w.clock[0] = time_s
-            _handle(w, event, time_s, kind, number, version)
+            _handle(w, time_s, kind, number, version)
         handled += 1
     w.counters[EVENTS] += handled
     return handled

@@ -36,7 +36,9 @@ from advisor.simulator.world import (
     REPLICAS,
     ROUND_ROBIN,
     ROUTED,
+    ROUTER_S,
     SHORTEST,
+    THINK_S,
     UNSENT,
     World,
 )
@@ -75,7 +77,7 @@ def _load(w: World, t: int, s: int) -> float:
     if tier.balance != SHORTEST:
         return float(server.outstanding)
     queue_s = server.prefill_tokens * tier.prefill_s_per_token
-    return float(queue_s + (server.outstanding + 1) * tier.decode_s_per_token)
+    return float(queue_s + (server.outstanding + 1) * tier.decode_s_per_request)
 
 
 @inner
@@ -245,7 +247,7 @@ def _finish(w: World, i: int, status: int, time_s: float) -> None:
     if w.counters[CLIENTS] > 0 and w.counters[NEXT_POOL] < w.order.shape[0]:
         following = w.order[w.counters[NEXT_POOL]]
         w.counters[NEXT_POOL] += 1
-        _later(w, following, time_s + w.clock[1])
+        _later(w, following, time_s + w.clock[THINK_S])
 
 
 @inner
@@ -310,8 +312,8 @@ def arrive(w: World, i: int, time_s: float, why: int) -> None:
     else:
         request.arrival_s, request.sent = time_s, 1
         request.due_s += time_s
-        if w.clock[3] > 0.0:
-            push(w.heap, w.counters, time_s + w.clock[3], ARRIVAL, i, ROUTED)
+        if w.clock[ROUTER_S] > 0.0:
+            push(w.heap, w.counters, time_s + w.clock[ROUTER_S], ARRIVAL, i, ROUTED)
         else:
             send(w, i, request.first_tier, time_s)
 

@@ -165,7 +165,7 @@ TIER = np.dtype(
         ("max_input", i8),
         ("delay_s", f8),  # before a first token, outside the device
         ("prefill_s_per_token", f8),
-        ("decode_s_per_token", f8),
+        ("decode_s_per_request", f8),
         ("ttft_mu", f8),
         ("ttft_sigma", f8),
         ("tpot_mu", f8),
@@ -182,13 +182,8 @@ TIER = np.dtype(
         ("verify_s", f8),
         ("first_device", i8),
         ("devices", i8),
-        ("table", i4),
-        ("step_tokens", i8),
-        ("factor", f8),
-        ("step_extra_s", f8),
         # totals
         ("input_tokens", i8),
-        ("cached_tokens", i8),
         ("output_tokens", i8),
         ("calls", i8),
         ("refusals", i8),
@@ -215,7 +210,7 @@ DEVICE_STATE = np.dtype([("free_s", f8), ("heat_s", f8)], align=True)
 # Counters of the loop.
 HEAP_SIZE, NEXT_ARRIVAL, LEFT, NEXT_POOL, EVENTS, BACKWARDS, CLIENTS = 0, 1, 2, 3, 4, 5, 6
 PLANNED, COUNTERS = 7, 8
-NOW_S, THINK_S, PLANNED_S = 0, 1, 2
+NOW_S, THINK_S, PLANNED_S, ROUTER_S = 0, 1, 2, 3
 
 GAP_SHORTEST_S = 1e-6
 GAPS_PER_E = 400.0
@@ -246,7 +241,7 @@ class World(NamedTuple):
     ended: NDArray[np.int64]  # requests whose answers end with a step
     heap: Any
     counters: NDArray[np.int64]
-    # now; think time of closed-loop clients; when steps were planned; time the router takes
+    # at NOW_S the time; think time of clients; when steps were planned; time the router takes
     clock: NDArray[np.float64]
     gaps: NDArray[np.int64]
     devices: Any
