@@ -41,7 +41,7 @@ def test_there_are_enough_examples():
         ('[use]\nrents = "any"', "did you mean rent"),
         ('[[quality.floor]]\nclas = "chat"', r"quality.floor\[0\].clas.*did you mean class"),
         ('[[use.api]]\nmodle = "x"', r"use.api\[0\].modle.*did you mean model"),
-        ('[money]\ncurrency = "JPY"', "money.currency.*'JPY'"),
+        ('[money]\ncurrency = "JPY"', "money.currency.*'JPY'; valid: USD, CNY, EUR"),
         (
             '[[quality.floor]]\nclass = "talk"\nmetric = "MMLU"\nat_least = 0.5',
             "names 'talk'; the workload has: chat",

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from advisor.catalogue.hints import keys_at, values_at
+from advisor.catalogue.names import nearest
 from advisor.errors import InvalidFileError
 
 T = TypeVar("T")
@@ -71,7 +73,7 @@ def decode(text: str, record: type[T], where: str) -> T:
     Raises
     ------
     InvalidFileError
-        Naming file, line and field.
+        Naming file, line and field, and what would be valid where the record says so.
     """
     try:
         return msgspec.convert(tomllib.loads(text), type=record)
@@ -82,19 +84,27 @@ def decode(text: str, record: type[T], where: str) -> T:
         msg = f"{where}: not valid TOML: {error}"
         raise InvalidFileError(msg) from error
     except msgspec.ValidationError as error:
-        raise InvalidFileError(_explain(str(error), text, where)) from error
+        raise _explain(str(error), text, record, where) from error
 
 
-def _explain(message: str, text: str, where: str) -> str:
+def _explain(message: str, text: str, record: type[T], where: str) -> InvalidFileError:
     match = _MSGSPEC_PATH.search(message)
     field = match.group(1) if match else ""
     unknown = re.search(r"unknown field `([^`]+)`", message)
+    hint, close = "", tuple[str, ...]()
     if unknown:
+        keys = keys_at(record, field)
+        close = nearest(unknown.group(1), keys) or keys
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
         field = f"{field}.{unknown.group(1)}".strip(".")
+    elif message.startswith("Invalid enum value"):
+        close = values_at(record, field)
+        hint = f"; valid: {', '.join(close)}" if close else ""
     line = line_of_field(text, field) if field else None
     place = where if line is None else f"{where}, line {line}"
     what = _MSGSPEC_PATH.sub("", message)
-    return f"{place}: {field + ': ' if field else ''}{what}"
+    msg = f"{place}: {field + ': ' if field else ''}{what}{hint}"
+    return InvalidFileError(msg, suggestions=close)
 
 
 def read_record(path: Path, record: type[T]) -> T:
