@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from advisor.optimizer.candidates import evaluate, profile_of, sequences_of
 from advisor.optimizer.capacity import asked_of, capacity_of, long_share
 from advisor.optimizer.demand import ClassDemand, demand_of
 from advisor.optimizer.facts import facts_of
-from advisor.optimizer.tokens import in_tokens_of, token_factors
 from advisor.perf.layout import Layout
 from advisor.perf.load import Profile, open_curve, open_loop
 from advisor.schema.workload import Slo, TrafficClass, Workload
@@ -130,15 +128,3 @@ def test_demand_holds_the_month_and_grows_to_the_horizon():
     assert demand_of(grown, 24).requests_per_month.sum() == pytest.approx(4e6, rel=1e-9)
     with pytest.raises(UsageError, match="requests_per_s or requests_per_month"):
         demand_of(Workload(clients=4, classes=classes))
-
-
-def test_another_vocabulary_changes_lengths_and_nothing_else():
-    classes = (TrafficClass(name="a", language="zh", isl_tokens=10.0, osl_tokens=10.0),)
-    same = token_factors("qwen3-4b", "qwen3-8b", classes)
-    other = token_factors("llama-3.1-8b", "qwen3-8b", classes)
-    assert same[0] == 1.0
-    assert other[0] != 1.0
-    asked = asked_of([one()])
-    moved = in_tokens_of(asked, other)
-    assert moved.isl[0, 0] == pytest.approx(asked.isl[0, 0] * other[0])
-    assert replace(moved, isl=asked.isl, osl=asked.osl).ttft_s is asked.ttft_s

@@ -146,7 +146,12 @@ def bounds_of(
 ) -> Bounds:
     """Compute the bounds of every combination."""
     sizes = sizes_up_to(most_devices)
-    context = mean_context(asked)
+    own = [v.model.tokens.applied(asked) for v in variants]
+    context = np.array([mean_context(a) for a in own]).reshape(len(variants), -1)
+    isl, osl = (
+        np.array([getattr(a, n)[:, 0] for a in own]).reshape(len(variants), 1, 1, -1)
+        for n in ("isl", "osl")
+    )
     engines = {v.engine.id: v.engine for v in variants}
     known = {e: [_device(h, engines[e]) for h in hardware] for e in engines}
     shape = (len(variants), len(hardware), len(sizes))
@@ -168,7 +173,6 @@ def bounds_of(
         stream = 1.0 / (FASTER_THAN_PEAK * rate[:, :, None] * size)
         fits = weights[:, None, None] + held.min(axis=1)[:, None, None] <= memory[:, :, None] * size
         one = moved[:, None, None] * stream
-        isl, osl = asked.isl[:, 0], asked.osl[:, 0]
         compute = flops[..., None] * (isl + osl)
         reading = stream[..., None] * held[:, None, None, :] * 0.5 * osl
         request = np.maximum(compute, reading)
@@ -192,12 +196,12 @@ def _model_bytes(variants: Sequence[Variant], context: Floats) -> tuple[Floats, 
     """Bytes of all weights, of those a token reads, and of a sequence's cache ``(V, C)``."""
     plain = get_format("bf16")
     total, moved, held = [], [], []
-    for v in variants:
+    for v, one in zip(variants, context, strict=True):
         shape = v.model.model.shape
         assert shape is not None
         b = weight_bytes(shape, v.weights, plain)
         bits = kv_bits(v.engine.kv_format)
         total.append(b.total)
         moved.append(b.total * min(v.model.active / v.model.parameters, 1.0) * 0.9)
-        held.append([kv_bytes_per_sequence(shape, bits, float(c)) for c in context])
-    return np.array(total), np.array(moved), np.array(held).reshape(len(total), len(context))
+        held.append([kv_bytes_per_sequence(shape, bits, float(c)) for c in one])
+    return np.array(total), np.array(moved), np.array(held).reshape(len(total), -1)

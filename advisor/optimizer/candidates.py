@@ -24,7 +24,6 @@ from advisor.optimizer.demand import Demand
 from advisor.optimizer.hardware import Hardware
 from advisor.optimizer.models import ModelChoice
 from advisor.optimizer.problem import Floats
-from advisor.optimizer.tokens import in_tokens_of
 from advisor.perf.layout import Layout, check_layout
 from advisor.perf.load import Profile
 from advisor.perf.step import StepModel
@@ -137,7 +136,7 @@ def evaluate(
     variant: Variant, hardware: Hardware, size: int, asked: Asked, four_bit_loss: float
 ) -> Candidate | None:
     """Return what a replica does, None if it doesn't fit or keeps no class's limits."""
-    asked = in_tokens_of(asked, variant.model.token_factors)
+    asked = variant.model.tokens.applied(asked)
     request = EstimateRequest(
         model=variant.model.model.id,
         hw=hardware.device.id,
@@ -163,6 +162,7 @@ def evaluate(
     longest = asked.isl[:, 0] + asked.osl[:, 0]
     fits = np.ones(len(longest), dtype=bool) if context is None else longest <= context
     known = np.isfinite(score) | np.array([s is None for s in variant.model.scores])
+    known &= variant.model.tokens.known
     served = np.where(fits & known, capacity.per_s, 0.0)
     if not (served > 0).any():
         return None

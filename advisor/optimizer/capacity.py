@@ -14,7 +14,7 @@ Excesses over the mean add in quadrature.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +30,11 @@ NO_LIMIT_S = 1e9
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Lengths and limits of the classes as ``(C, 1)`` columns."""
+    """Lengths and limits of the classes as ``(C, 1)`` columns.
+
+    ``hidden``: those of the ``osl`` tokens that reason unseen; the limit on the first token
+    counts to the first one of the answer, behind them.
+    """
 
     isl: Floats
     osl: Floats
@@ -41,6 +45,7 @@ class Asked:
     e2e_s: Floats
     tail: Floats
     z: Floats
+    hidden: Floats = field(default_factory=lambda: np.zeros((1, 1)))
 
 
 def asked_of(classes: Sequence[ClassDemand], slo_factor: float = 1.0) -> Asked:
@@ -151,9 +156,12 @@ def unloaded(model: StepModel, profile: Profile, asked: Asked) -> tuple[Floats, 
     one = np.ones_like(asked.isl)
     decode, prompt, first = alone(model, shaped, one)
     long_prompt, long_answer = long_share(asked.isl_cv, asked.z), long_share(asked.osl_cv, asked.z)
-    ttft = first + prompt * (long_prompt - 1.0)
+    late = prompt * (long_prompt - 1.0)
     answer = (asked.osl - 1.0) * decode
-    over = np.hypot(prompt * (long_prompt - 1.0), asked.osl * (long_answer - 1.0) * decode)
+    over = np.hypot(late, asked.osl * (long_answer - 1.0) * decode)
+    unseen = asked.hidden * (long_answer - 1.0) * decode
+    late = np.where(asked.hidden > 0, np.hypot(late, unseen), late)
+    ttft = first + late + asked.hidden * decode
     return ttft[:, 0], (decode * one)[:, 0], (first + answer + over)[:, 0]
 
 
@@ -182,7 +190,10 @@ def _percentiles(asked: Asked, point: LoadPoint) -> tuple[Floats, Floats, Floats
     e2e_over = np.hypot(
         np.hypot(ttft_over, asked.osl * (tpot - step)), asked.osl * (long_answer - 1.0) * step
     )
-    return mean_ttft + ttft_over, tpot, mean_e2e + e2e_over
+    # Whoever reasons unseen shows the first token of the answer so many steps later.
+    unseen = np.hypot(asked.hidden * (tpot - step), asked.hidden * (long_answer - 1.0) * step)
+    shown = mean_ttft + asked.hidden * step + np.hypot(ttft_over, unseen)
+    return shown, tpot, mean_e2e + e2e_over
 
 
 def _last_within(over: Floats) -> Floats:

@@ -1,7 +1,8 @@
 """A plan as fleets and traffic for the simulator: its busiest hour.
 
 Classes split over several options become sub-classes, one an option, since a router that can't
-see lengths splits them at random; a routed pair is split the same way. A cascade runs as such.
+see lengths splits them at random; a routed pair is split the same way: each has the lengths its
+model makes of the text. A cascade runs as such, with the small model's lengths on both tiers.
 Options that share replicas are replayed together.
 """
 
@@ -13,15 +14,21 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from advisor.cost.api import ApiUse, usd_per_call
+from advisor.cost.hourly import TOKENS_PER_MTOK
 from advisor.optimizer.assemble import Question
+from advisor.optimizer.demand import lengths_of
 from advisor.optimizer.kinds import Solved
 from advisor.optimizer.options import Option
 from advisor.optimizer.pairs import joint_of
 from advisor.optimizer.plans import LEAST_SHARE
-from advisor.optimizer.tokens import token_factors
+from advisor.optimizer.remote import tariff_of
 from advisor.schema.fleet import ApiTier, DeviceTier, Fleet, JointScores, ReplicaTier, Route, Tier
 from advisor.schema.workload import TrafficClass, Workload
+from advisor.traffic.facts import get_preset
 
+Prices = tuple[float, float, float]
+"""Dollars of a million tokens: input, cached input, output."""
 LEAST_REQUESTS, MOST_REQUESTS = 2_000, 6_000
 LONGEST_S = 3600.0
 
@@ -118,12 +125,14 @@ class _Tiers:
         self.usd_per_hour += pool.usd_per_replica_hour * (fixed + scaled)
         return self._note(index, name, pool.name)
 
-    def of_api(self, index: int) -> str:
-        """Return the name of an API's tier."""
-        key = ("api", index)
+    def of_api(self, index: int, prices: Prices | None) -> str:
+        """Return the name of an API's tier; prices None: as listed."""
+        key = ("api", index, prices)
         if key in self._known:
             return self._known[key]
         offer = self._question.facts.scenario.use.apis[index]
+        own = (offer.usd_per_mtok_input, offer.usd_per_mtok_cached, offer.usd_per_mtok_output)
+        fresh, cached, output = prices or own
         name = f"tier-{len(self.tiers) + 1}"
         self.tiers.append(
             ApiTier(
@@ -136,9 +145,9 @@ class _Tiers:
                 latency_source=offer.latency_source,
                 requests_per_minute=offer.requests_per_minute,
                 tokens_per_minute=offer.tokens_per_minute,
-                usd_per_mtok_input=offer.usd_per_mtok_input,
-                usd_per_mtok_cached=offer.usd_per_mtok_cached,
-                usd_per_mtok_output=offer.usd_per_mtok_output,
+                usd_per_mtok_input=fresh,
+                usd_per_mtok_cached=cached,
+                usd_per_mtok_output=output,
                 cache_hit_share=offer.cache_hit_share,
             )
         )
@@ -172,14 +181,11 @@ class _Tiers:
 
 
 def _sides(question: Question, option: Option) -> list[tuple[int | None, float]]:
-    """Return (pool, share of requests) of an option; None stands for its API."""
-    if option.kind != "routed":
-        return [(option.uses[0][0] if option.uses else None, 1.0)]
-    sent = option.share_to_large or 0.0
+    """Return (pool, share of requests) of each part of an option; None: no pool."""
     pools = [p for p, _ in option.uses]
-    small = _pool_of(question, option, pools, 0)
-    large = _pool_of(question, option, pools, 1)
-    return [(small, 1.0 - sent), (large, sent)]
+    if len(option.parts) == 1:
+        return [(pools[0] if pools else None, 1.0)]
+    return [(_pool_of(question, option, pools, k), part) for k, part in enumerate(option.reach)]
 
 
 def _pool_of(question: Question, option: Option, pools: list[int], side: int) -> int | None:
@@ -208,46 +214,99 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
                 rate = float(flow[i, c]) * part
                 if rate <= LEAST_SHARE:
                     continue
-                tier = _tier(question, tiers, option, pool, rate)
+                prices = _prices(question, option, side, c, side)
+                tier = _tier(tiers, option, side, pool, rate, prices)
                 name = f"{source.name} ({i}.{side})"
-                parts = option.parts
-                model = parts[min(side, len(parts) - 1)].model_id
-                own = _in_tokens_of(question, source, c, model)
+                own = _in_tokens_of(question, source, option, side, c)
                 classes.append((msgspec.structs.replace(own, name=name), rate))
                 routes[name], parents[name] = tier, source.name
-                if option.api is not None and pool is None:
-                    tiers.usd_per_hour += rate * 3600.0 * _api_usd(question, option, c)
+                tiers.usd_per_hour += rate * 3600.0 * _api_usd(question, option.apis[side], c)
     first = next(iter(routes.values()))
     route = Route(first=first, mode="by-class", classes=routes)
     fleet = Fleet(tier=tuple(tiers.tiers), route=route, site=question.facts.site.id)
     return Part(fleet, _traffic(question, classes), parents, tiers.pools, tiers.usd_per_hour)
 
 
-def _in_tokens_of(question: Question, source: TrafficClass, c: int, model: str) -> TrafficClass:
-    """Return a class with its lengths in a model's own tokens; preset lengths stay."""
-    scenario = question.facts.scenario
-    factor = float(token_factors(model, scenario.use.tokens_of, scenario.workload.classes)[c])
-    if factor == 1.0 or source.isl_tokens is None or source.osl_tokens is None:
+def _own_lengths(question: Question, option: Option, side: int, c: int) -> tuple[float, float]:
+    """Return prompt and answer tokens that a part of an option works on.
+
+    What an API reasons unseen lies before its first token, and counts in its price alone.
+    """
+    isl, osl, hidden = (x[c] for x in option.tokens[side].lengths(question.facts.demand.classes))
+    return float(isl), float(osl if option.apis[side] is not None else osl + hidden)
+
+
+def _in_tokens_of(
+    question: Question, source: TrafficClass, option: Option, side: int, c: int
+) -> TrafficClass:
+    """Return a class with its lengths in the tokens of one part; a preset's law turns lognormal."""
+    isl, osl, isl_cv, osl_cv = lengths_of(source)
+    own_isl, own_osl = _own_lengths(question, option, side, c)
+    if (own_isl, own_osl) == (isl, osl):
         return source
+    preset = get_preset(source.preset) if source.preset else None
+
+    def stated(name: str, otherwise: float) -> float:
+        value = getattr(source, name)
+        return value if value is not None else getattr(preset, name, otherwise)
+
     return msgspec.structs.replace(
         source,
-        isl_tokens=max(source.isl_tokens * factor, 1.0),
-        osl_tokens=max(source.osl_tokens * factor, 1.0),
-        shared_prefix_tokens=int((source.shared_prefix_tokens or 0) * factor),
+        preset=None,
+        isl_tokens=max(own_isl, 1.0),
+        osl_tokens=max(own_osl, 1.0),
+        isl_cv=isl_cv,
+        osl_cv=osl_cv,
+        shared_prefix_tokens=int(stated("shared_prefix_tokens", 0) * own_isl / isl),
+        turns=stated("turns", 1.0),
+        gap_s=stated("gap_s", 0.0),
+        gap_log_sd=stated("gap_log_sd", 0.0),
     )
 
 
-def _api_usd(question: Question, option: Option, c: int) -> float:
-    """Money of one call of the API an option uses."""
-    own = next(o for o in question.options if o.kind == "api" and o.api == option.api)
+def _api_usd(question: Question, api: int | None, c: int) -> float:
+    """Money of one call of an API of the scenario; 0 for what is none."""
+    if api is None:
+        return 0.0
+    own = next(o for o in question.options if o.kind == "api" and o.apis == (api,))
     return float(own.usd_per_request[c])
 
 
-def _tier(question: Question, tiers: _Tiers, option: Option, pool: int | None, rate: float) -> str:
+def _prices(question: Question, option: Option, side: int, c: int, seen: int) -> Prices | None:
+    """Return prices of a million tokens as the tier of ``seen`` counts them; None: as listed.
+
+    A tier counts the tokens of its traffic. What is billed may be more (reasoning, another
+    vocabulary beside it in a cascade) or cheaper (batch): the prices carry the difference.
+    """
+    api = option.apis[side]
+    if api is None:
+        return None
+    facts = question.facts
+    offer = facts.scenario.use.apis[api]
+    isl, osl, hidden = (float(x[c]) for x in option.tokens[side].lengths(facts.demand.classes))
+    counted = _own_lengths(question, option, seen, c)
+    if counted == (isl, osl + hidden) and not offer.batch_share:
+        return None
+    share = offer.cache_hit_share
+    use = ApiUse(1.0, isl, osl, hidden, cached_share=share, batch_share=offer.batch_share)
+    fresh, cached, output = usd_per_call(tariff_of(offer, facts.today), use)
+    scale = TOKENS_PER_MTOK / counted[0]
+    return (
+        fresh * scale / (1.0 - share) if share < 1.0 else 0.0,
+        cached * scale / share if share > 0.0 else 0.0,
+        output * TOKENS_PER_MTOK / counted[1],
+    )
+
+
+def _tier(
+    tiers: _Tiers, option: Option, side: int, pool: int | None, rate: float, prices: Prices | None
+) -> str:
+    """Return the tier of one part."""
+    api = option.apis[side]
     if pool is not None:
         return tiers.of_pool(pool)
-    if option.api is not None:
-        return tiers.of_api(option.api)
+    if api is not None:
+        return tiers.of_api(api, prices)
     return tiers.of_device(option, rate)
 
 
@@ -257,9 +316,11 @@ def _cascade_part(question: Question, one: Solved, index: int, t: int) -> Part:
     tiers = _Tiers(question, one, t)
     pools = [p for p, _ in option.uses]
     names = []
+    main = int(np.argmax(flow))
     for side in (0, 1):
         pool = _pool_of(question, option, pools, side)
-        names.append(_tier(question, tiers, option, pool, float(flow.sum())))
+        prices = _prices(question, option, side, main, 0)
+        names.append(_tier(tiers, option, side, pool, float(flow.sum()), prices))
     rules = question.facts.scenario.routing
     route = Route(
         first=names[0],
@@ -271,15 +332,18 @@ def _cascade_part(question: Question, one: Solved, index: int, t: int) -> Part:
     fleet = Fleet(
         tier=tuple(tiers.tiers),
         route=route,
-        joint=_joint(question, option, int(np.argmax(flow))),
+        joint=_joint(question, option, main),
         site=question.facts.site.id,
     )
     sources = question.facts.scenario.workload.classes
-    classes = [(s, float(r)) for s, r in zip(sources, flow, strict=True) if r > LEAST_SHARE]
-    if option.api is not None:
-        sent = option.share_to_large or 0.0
+    classes = [
+        (_in_tokens_of(question, s, option, 0, c), float(r))
+        for c, (s, r) in enumerate(zip(sources, flow, strict=True))
+        if r > LEAST_SHARE
+    ]
+    for api, share in zip(option.apis, option.reach, strict=True):
         tiers.usd_per_hour += sum(
-            float(r) * sent * 3600.0 * _api_usd(question, option, c) for c, r in enumerate(flow)
+            float(r) * share * 3600.0 * _api_usd(question, api, c) for c, r in enumerate(flow)
         )
     parents = {s.name: s.name for s, _ in classes}
     return Part(fleet, _traffic(question, classes), parents, tiers.pools, tiers.usd_per_hour)

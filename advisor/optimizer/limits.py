@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from advisor.optimizer.demand import HOURS_PER_MONTH
+from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.electricity import Site
 from advisor.optimizer.facts import Facts
 from advisor.optimizer.hardware import device_id_of
@@ -113,22 +113,25 @@ def rate_limits(facts: Facts, options: Sequence[Option]) -> list[Limit]:
     """Return the requests and tokens a minute that sellers allow."""
     found = []
     classes = facts.demand.classes
-    tokens = np.array([c.isl_tokens + c.osl_tokens for c in classes])
     for index, offer in enumerate(facts.scenario.use.apis):
-        through = np.array([_api_share(o, index) for o in options])[:, None]
-        for name, most, each in (
-            ("requests", offer.requests_per_minute, np.ones(len(classes))),
-            ("tokens", offer.tokens_per_minute, tokens),
+        for name, most in (
+            ("requests", offer.requests_per_minute),
+            ("tokens", offer.tokens_per_minute),
         ):
             if most is not None:
-                per = through * each[None, :] * MINUTE_S
+                each = [_through(o, index, classes, name) for o in options]
+                per = np.array(each) * MINUTE_S
                 found.append(
                     Limit(f"api-{name}:{offer.model}", most, per_request=per, each_period=True)
                 )
     return found
 
 
-def _api_share(option: Option, index: int) -> float:
-    if option.api != index:
-        return 0.0
-    return 1.0 if option.share_to_large is None else option.share_to_large
+def _through(option: Option, index: int, classes: Sequence[ClassDemand], what: str) -> Floats:
+    """``(C,)`` calls or tokens of one API that a request of an option takes."""
+    found = np.zeros(len(classes))
+    for api, share, tokens in zip(option.apis, option.reach, option.tokens, strict=False):
+        if api == index:
+            each = sum(tokens.lengths(classes)) if what == "tokens" else np.ones(len(classes))
+            found = found + share * each
+    return found

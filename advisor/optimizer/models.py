@@ -14,7 +14,7 @@ from advisor.errors import UnknownNameError
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.problem import Floats
 from advisor.optimizer.scores import ScoreBook, ScoreFact
-from advisor.optimizer.tokens import token_factors
+from advisor.optimizer.tokens import TokenUse, token_use
 from advisor.perf.parameters import active_parameters, total_parameters
 from advisor.schema.model import Model
 from advisor.schema.question import Tuned
@@ -35,8 +35,8 @@ class ModelChoice:
     ----------
     scores
         One a class, None where its metric is unknown for the model.
-    token_factors
-        ``(C,)`` tokens it needs over those the workload counts in.
+    tokens
+        What it makes of the workload's lengths.
     strong
         Meets the floor of some class, or there is none.
     tuned
@@ -50,7 +50,7 @@ class ModelChoice:
     parameters: float
     active: float
     scores: tuple[ScoreFact | None, ...]
-    token_factors: Floats
+    tokens: TokenUse
     strong: bool = True
     tuned: Tuned | None = None
 
@@ -113,7 +113,8 @@ def models_of(scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBoo
     for model, tuned in _named(scenario, metrics, book):
         name = tuned.name if tuned else model.id
         facts = tuple(book.score(name, m) if m else None for m in metrics)
-        reason = _refused(scenario, classes, model, metrics, facts)
+        tokens = token_use(scenario, model.id, facts, name)
+        reason = _refused(scenario, classes, model, metrics, facts, tokens)
         if reason:
             excluded[name] = reason
             continue
@@ -128,9 +129,7 @@ def models_of(scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBoo
                 parameters=total,
                 active=float(active_parameters(model.shape)),
                 scores=facts,
-                token_factors=token_factors(
-                    model.id, scenario.use.tokens_of, scenario.workload.classes
-                ),
+                tokens=tokens,
                 strong=_strong(scenario, classes, facts),
                 tuned=tuned,
             )
@@ -171,6 +170,7 @@ def _refused(
     model: Model,
     metrics: Sequence[str | None],
     facts: Sequence[ScoreFact | None],
+    tokens: TokenUse,
 ) -> Text | None:
     """Return why a model can't serve any class, None if it may."""
     if model.shape is None:
@@ -179,9 +179,10 @@ def _refused(
     allowed = scenario.use.licences
     if allowed != "any" and model.licence not in allowed:
         return Text.of("out_licence", name=model.name, licence=model.licence or "?")
+    if not tokens.known.any():
+        return Text.of("out_reasoning", name=model.name)
     limit = model.max_context_tokens
-    shortest = min(c.isl_tokens + c.osl_tokens for c in classes)
-    if limit is not None and shortest > limit:
+    if limit is not None and not tokens.within(classes, limit).any():
         return Text.of("out_context", name=model.name, tokens=limit)
     if any(metrics) and all(f is None for f in facts):
         metric = next(m for m in metrics if m)

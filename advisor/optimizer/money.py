@@ -15,11 +15,13 @@ from advisor.optimizer.mix import MixSolution
 from advisor.optimizer.options import Option, Pool
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
 from advisor.optimizer.result import CostLine, LineKind
+from advisor.optimizer.tokens import TokenUse
 from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
 from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 LEAST_USD = 1e-9
+NORMAL_95_OVER_80 = 1.96 / 1.2816
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +90,19 @@ def spread_of(e: Estimate) -> Spread:
 
 
 def speed_spread(pool: Pool) -> Spread:
-    """Half-widths of a deployment's throughput."""
+    """Half-widths of a deployment's throughput in requests: of its speed and of its tokens."""
     setup = pool.candidate.setup
     try:
         row = width("throughput", setup.evidence, setup.device.device_class, setup.kind)
     except MissingDataError:
         return EXACT
-    return Spread(row.q80, row.q95)
+    return Spread(row.q80, row.q95) + token_spread(pool.candidate.model.tokens)
+
+
+def token_spread(tokens: TokenUse) -> Spread:
+    """Half-widths of what a model makes of the workload's lengths."""
+    half = float(tokens.half80.max())
+    return Spread(half, half * NORMAL_95_OVER_80)
 
 
 def _line(
@@ -147,7 +155,10 @@ def _api_lines(question: Question, volume: Floats) -> list[CostLine]:
         usd = float(volume[index] @ np.maximum(option.usd_per_request - energy, 0.0))
         name = _api_name(option)
         why = Text.of("because_api", name=name)
-        lines += _line("api", name, usd, EXACT, "measured", why)
+        sides = [t for t, api in zip(option.tokens, option.apis, strict=True) if api is not None]
+        labels = [label for t in sides for label in (t.vocabulary, t.length)]
+        spread = max((token_spread(t) for t in sides), key=lambda s: s.q80, default=EXACT)
+        lines += _line("api", name, usd, spread, weakest("measured", *labels), why)
     return lines
 
 

@@ -12,9 +12,11 @@ from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.electricity import DevicePower, Site, device_power
 from advisor.optimizer.hardware import Offer
 from advisor.optimizer.models import Size
+from advisor.optimizer.parts import Part
 from advisor.optimizer.problem import Bools, Floats
-from advisor.optimizer.result import OptionKind, Part, PlanKind
+from advisor.optimizer.result import OptionKind, PlanKind
 from advisor.optimizer.scores import ScoreFact
+from advisor.optimizer.tokens import TokenUse
 from advisor.schema.fact import Evidence
 from advisor.schema.scenario import Scenario
 
@@ -97,6 +99,10 @@ class Option:
         Keys of one-off costs it needs.
     half80
         Half-width of the 80 % range of quality.
+    apis
+        Index of the scenario's API behind each of ``parts``, None where there is none.
+    tokens
+        What each of ``parts`` makes of the workload's lengths.
     """
 
     name: str
@@ -116,8 +122,17 @@ class Option:
     charges: tuple[str, ...] = ()
     most_share: float = 1.0
     share_to_large: float | None = None
-    api: int | None = None
     quality_source: str = ""
+    apis: tuple[int | None, ...] = (None,)
+    tokens: tuple[TokenUse, ...] = ()
+
+    @property
+    def reach(self) -> tuple[float, ...]:
+        """Share of its requests that each of ``parts`` answers."""
+        if len(self.parts) == 1:
+            return (1.0,)
+        sent = self.share_to_large or 0.0
+        return (1.0 if self.kind == "cascade" else 1.0 - sent, sent)
 
 
 def worth_keeping(
@@ -289,6 +304,7 @@ def pool_option(index: int, pool: Pool) -> Option:
         evidence=candidate.setup.evidence,
         charges=tuple(charges),
         quality_source=sources[0] if sources else "",
+        tokens=(candidate.model.tokens,),
     )
 
 

@@ -11,8 +11,16 @@ from advisor.errors import MissingDataError
 from advisor.optimizer.assemble import Question, money_row
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.mix import MixSolution
-from advisor.optimizer.money import PoolUse, bill_of, pool_uses, sum_of
+from advisor.optimizer.money import (
+    NORMAL_95_OVER_80,
+    PoolUse,
+    bill_of,
+    pool_uses,
+    spread_of,
+    sum_of,
+)
 from advisor.optimizer.options import Option, kind_of, part_of
+from advisor.optimizer.parts import PartTokens
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
 from advisor.optimizer.result import (
     ClassResult,
@@ -23,13 +31,12 @@ from advisor.optimizer.result import (
     QualityCheck,
     Served,
 )
-from advisor.optimizer.tokens import characters
+from advisor.optimizer.tokens import character_half_width, characters
 from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
 from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 LEAST_SHARE = 1e-6
-NORMAL_95_OVER_80 = 1.96 / 1.2816
 TOKENS_PER_MTOK = 1e6
 Metric = Literal["ttft", "tpot", "e2e"]
 METRICS: tuple[Metric, ...] = ("ttft", "tpot", "e2e")
@@ -64,7 +71,7 @@ def plan_of(
         lines=lines,
         usd_per_month=total,
         usd_per_mtok=_scaled(total, TOKENS_PER_MTOK / tokens),
-        usd_per_1000_characters=_per_characters(question, used, total),
+        usd_per_1000_characters=_per_characters(question, volume, total),
         classes=tuple(
             _class(question, c, used, share[:, c], volume, uses)
             for c in range(len(problem.classes))
@@ -77,19 +84,30 @@ def plan_of(
     )
 
 
-def _per_characters(question: Question, used: list[int], total: Estimate) -> Estimate | None:
-    """Money of 1,000 characters in and out; None where a vocabulary wasn't counted."""
+def _per_characters(question: Question, volume: Floats, total: Estimate) -> Estimate | None:
+    """Money of 1,000 characters in and out; None for a language nobody counted tokens on.
+
+    The workload's text is the same whoever serves it; without ``tokens_of`` its lengths are in
+    the tokens of whoever does.
+    """
     scenario = question.facts.scenario
-    if not used:
+    classes = scenario.workload.classes
+    lengths = [c.isl_tokens + c.osl_tokens for c in question.facts.demand.classes]
+    count, half = 0.0, 0.0
+    for option, requests in zip(question.options, volume, strict=True):
+        if requests.sum() <= 0:
+            continue
+        model = scenario.use.tokens_of or option.parts[0].model_id
+        found = characters(model, classes, lengths)
+        if found is None:
+            return None
+        count += float(found @ requests)
+        half = max(half, *(character_half_width(model, c) for c in classes))
+    if not count:
         return None
-    model = scenario.use.tokens_of or question.options[used[0]].model_ids[0]
-    classes = question.facts.demand.classes
-    lengths = [c.isl_tokens + c.osl_tokens for c in classes]
-    found = characters(model, scenario.workload.classes, lengths)
-    if found is None:
-        return None
-    count = float(found @ question.problem.requests_per_month)
-    return _scaled(total, 1000.0 / count)
+    wide = spread_of(total) + Spread(half, half * NORMAL_95_OVER_80)
+    label = weakest(total.evidence, "estimated" if half else "exact")
+    return estimate(total.value * 1000.0 / count, wide, label, total.because)
 
 
 def _scaled(e: Estimate, factor: float) -> Estimate:
@@ -117,7 +135,29 @@ def _option(question: Question, index: int, share: Floats, volume: Floats) -> Pl
             if share[c] > LEAST_SHARE
         ),
         share_to_large=option.share_to_large,
+        tokens=tuple(_tokens(question, option, share)),
     )
+
+
+def _tokens(question: Question, option: Option, share: Floats) -> list[PartTokens]:
+    classes = question.facts.demand.classes
+    found = []
+    for part, use in zip(option.parts, option.tokens, strict=True):
+        isl, osl, hidden = use.lengths(classes)
+        found += [
+            PartTokens(
+                model_name=part.model_name,
+                class_name=one.name,
+                isl_tokens=float(isl[c]),
+                osl_tokens=float(osl[c]),
+                reasoning_tokens=float(hidden[c]),
+                vocabulary=use.vocabulary,
+                answer=use.length,
+            )
+            for c, one in enumerate(classes)
+            if share[c] > LEAST_SHARE
+        ]
+    return found
 
 
 def _deployment(use: PoolUse, factors: dict[str, float]) -> Deployment:

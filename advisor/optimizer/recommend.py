@@ -6,10 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from advisor.catalogue.data_version import shared_versions
 from advisor.optimizer.assemble import Facts, Question, excluded_of, facts_of, question_of
+from advisor.optimizer.assumed import assumptions
 from advisor.optimizer.binding import binding_of
 from advisor.optimizer.doubt import draws_of, sureness, tornado
 from advisor.optimizer.flips import floor_flips, price_flips, volume_flips
@@ -87,6 +86,7 @@ def _assembled(
 ) -> Recommendation:
     s = facts.scenario
     others = [r for _, r in rows if r is not None]
+    shown = [winner, *others] if winner else []
     doubt = _uncertainty(question, winner, others) if winner else None
     return Recommendation(
         title=s.title,
@@ -103,7 +103,7 @@ def _assembled(
         replays=replays,
         excluded=excluded_of(facts),
         searched=_searched(facts, question),
-        assumptions=_assumptions(facts, question),
+        assumptions=assumptions(facts, question, [p.plan for p in shown]),
         warnings=_warnings(facts),
         oldest_price=_oldest(facts, winner),
         data={**shared_versions(), "asked": str(facts.today)},
@@ -163,23 +163,6 @@ def _searched(facts: Facts, question: Question) -> Searched:
         evaluated=found.evaluated,
         kept=len(found.kept),
     )
-
-
-def _assumptions(facts: Facts, question: Question) -> tuple[Text, ...]:
-    s = facts.scenario
-    found = [Text.of("assume_site", site=facts.site.id, usd=facts.site.usd_per_kwh)]
-    if s.workload.growth_per_year:
-        months = s.money.horizon_months
-        found.append(Text.of("assume_growth", months=months))
-    if any(o.kind in ("routed", "cascade") for o in question.options):
-        found.append(Text.of("assume_router", auc=s.routing.router_auc))
-    if any(o.size and o.parts[0].precision.startswith(("q4", "w4")) for o in question.options):
-        found.append(Text.of("assume_four_bit", points=s.quality.four_bit_loss_points))
-    if facts.remote.options:
-        found.append(Text.of("assume_api_latency"))
-    if s.use.autoscale and np.isfinite(question.problem.scaled_usd_per_hour).any():
-        found.append(Text.of("assume_autoscale", share=s.use.autoscale_overhead))
-    return tuple(found)
 
 
 def _warnings(facts: Facts) -> tuple[Text, ...]:

@@ -20,10 +20,10 @@ from advisor.optimizer.capacity import Asked, long_share, unloaded
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.models import size_of
 from advisor.optimizer.options import Option, half_widths
+from advisor.optimizer.parts import Part
 from advisor.optimizer.problem import Bools, Floats
-from advisor.optimizer.result import Part
 from advisor.optimizer.scores import ScoreBook, ScoreFact
-from advisor.optimizer.tokens import in_tokens_of, token_factors
+from advisor.optimizer.tokens import TokenUse, token_use
 from advisor.perf.layout import Layout
 from advisor.perf.parameters import total_parameters
 from advisor.schema.price import ApiRate, ApiTariff
@@ -98,12 +98,18 @@ def api_option(
     classes: Sequence[ClassDemand],
     asked: Asked,
     facts: tuple[ScoreFact | None, ...],
+    tokens: TokenUse,
 ) -> Option:
-    """Return the option of one API; latency is log-normal between its stated percentiles."""
-    z, osl = asked.z[:, 0], asked.osl[:, 0]
+    """Return the option of one API; latency is log-normal between its stated percentiles.
+
+    The first token stated is the first one shown: reasoning is behind it and only billed.
+    """
+    own = tokens.applied(asked)
+    z, hidden = asked.z[:, 0], own.hidden[:, 0]
+    osl = own.osl[:, 0] - hidden
     ttft = _log_normal(offer.ttft_s_p50, offer.ttft_s_p95, z)
     tpot = _log_normal(offer.tpot_s_p50, offer.tpot_s_p95, z)
-    answer = osl * offer.tpot_s_p50 * offer.output_factor
+    answer = osl * offer.tpot_s_p50
     long_answer = long_share(asked.osl_cv, asked.z)[:, 0]
     over = np.hypot(
         ttft - offer.ttft_s_p50,
@@ -118,8 +124,9 @@ def api_option(
                 tariff,
                 ApiUse(
                     1.0,
-                    float(asked.isl[i, 0]),
-                    float(osl[i]) * offer.output_factor,
+                    float(own.isl[i, 0]),
+                    float(osl[i]),
+                    hidden_output_tokens=float(np.broadcast_to(hidden, osl.shape)[i]),
                     cached_share=offer.cache_hit_share,
                     batch_share=offer.batch_share,
                 ),
@@ -144,9 +151,21 @@ def api_option(
         tpot_s=tpot,
         e2e_s=e2e,
         evidence="estimated",
-        api=index,
+        apis=(index,),
         quality_source=next((f.source for f in facts if f), ""),
+        tokens=(tokens,),
     )
+
+
+def api_tokens(
+    scenario: Scenario, offer: ApiOffer, facts: tuple[ScoreFact | None, ...]
+) -> TokenUse:
+    """Return what an API's model makes of the lengths; a stated factor goes before all else."""
+    found = token_use(scenario, _model_id(offer.model), facts)
+    if offer.output_factor is None:
+        return found
+    plain = np.zeros_like(found.text)
+    return replace(found, answer=offer.output_factor / found.text, hidden=plain, length="exact")
 
 
 def _model_name(name: str) -> str:
@@ -182,17 +201,39 @@ def apis_of(
             continue
         tariff = tariff_of(offer, today)
         dates.append(tariff.as_of)
-        factors = token_factors(
-            _model_id(offer.model), scenario.use.tokens_of, scenario.workload.classes
-        )
-        own = in_tokens_of(asked, factors)
-        option = api_option(index, offer, tariff, classes, own, facts)
-        allowed = option.allowed & known
+        tokens = api_tokens(scenario, offer, facts)
+        reason = _unserved(offer.model, tokens, classes)
+        if reason:
+            excluded[offer.model] = reason
+            continue
+        option = api_option(index, offer, tariff, classes, asked, facts, tokens)
+        allowed = option.allowed & known & tokens.known & _fits(offer.model, tokens, classes)
         if not allowed.any():
             excluded[offer.model] = Text.of("out_api_limits", name=option.name)
             continue
         found.append(_with_allowed(option, allowed))
     return RemoteList(tuple(found), excluded, min(dates, default=None))
+
+
+def _context(name: str) -> float:
+    """Longest prompt and answer of a model in tokens; infinite where nobody says."""
+    try:
+        return get_model(name).max_context_tokens or math.inf
+    except UnknownNameError:
+        return math.inf
+
+
+def _fits(name: str, tokens: TokenUse, classes: Sequence[ClassDemand]) -> Bools:
+    return tokens.within(classes, _context(name))
+
+
+def _unserved(name: str, tokens: TokenUse, classes: Sequence[ClassDemand]) -> Text | None:
+    """Return why a model's reasoning or context keeps it out, None if it doesn't."""
+    if not tokens.known.any():
+        return Text.of("out_reasoning", name=_model_name(name))
+    if not _fits(name, tokens, classes).any():
+        return Text.of("out_context", name=_model_name(name), tokens=int(_context(name)))
+    return None
 
 
 def _with_allowed(option: Option, allowed: Bools) -> Option:
@@ -224,11 +265,13 @@ def on_device_option(
         EstimateRequest(model=row.model, hw=row.hw, engine=row.engine, precision=row.precision)
     )
     layout = Layout()
-    sequences = sequences_of(setup, layout, asked, 1)
-    model, profile = step_model(setup, layout), profile_of(setup)
-    factors = token_factors(setup.model.id, scenario.use.tokens_of, scenario.workload.classes)
-    ttft, tpot, e2e = unloaded(model, profile, in_tokens_of(asked, factors))
     facts = _scores(scenario, classes, book, setup.model.id)
+    tokens = token_use(scenario, setup.model.id, facts)
+    own = tokens.applied(asked)
+    sequences = sequences_of(setup, layout, own, 1)
+    model, profile = step_model(setup, layout), profile_of(setup)
+    ttft, tpot, e2e = unloaded(model, profile, own)
+    kept = tokens.known & _fits(setup.model.id, tokens, classes)
     values = np.array([np.nan if f is None else f.value for f in facts])
     if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
         values = np.clip(values - scenario.quality.four_bit_loss_points / 100.0, 0.0, 1.0)
@@ -252,7 +295,7 @@ def on_device_option(
         model_ids=(setup.model.id,),
         parts=(part,),
         uses=(),
-        allowed=within & (sequences >= 1) & _known(scenario, classes, facts),
+        allowed=within & (sequences >= 1) & _known(scenario, classes, facts) & kept,
         usd_per_request=np.zeros(len(classes)),
         quality=values,
         half80=half_widths(facts),
@@ -263,6 +306,7 @@ def on_device_option(
         charges=(f"app:{row.model}@{row.hw}",),
         most_share=row.support_share,
         quality_source=next((f.source for f in facts if f), ""),
+        tokens=(tokens,),
     )
 
 

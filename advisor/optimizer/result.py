@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
+from advisor.optimizer.parts import Part, PartTokens
 from advisor.perf.intervals import Estimate
 from advisor.schema.text import Text
 
@@ -30,25 +31,6 @@ LineKind = Literal[
 
 
 @dataclass(frozen=True)
-class Part:
-    """One model somewhere: what an option is made of.
-
-    ``hw_id`` and what follows are empty for an API; ``provider`` is empty for hardware.
-    """
-
-    model_id: str
-    model_name: str
-    hw_id: str = ""
-    hw_name: str = ""
-    engine_id: str = ""
-    engine_name: str = ""
-    precision: str = ""
-    layout: str = ""
-    devices_per_replica: int = 0
-    provider: str = ""
-
-
-@dataclass(frozen=True)
 class Served:
     """What an option serves of a class."""
 
@@ -62,7 +44,7 @@ class PlanOption:
     """One option a plan uses.
 
     ``parts``: one, or (small, large) of a cascade or a routed pair, of whose requests
-    ``share_to_large`` reach the large one.
+    ``share_to_large`` reach the large one. ``tokens``: of each part, for each class served.
     """
 
     name: str
@@ -70,6 +52,7 @@ class PlanOption:
     parts: tuple[Part, ...]
     served: tuple[Served, ...]
     share_to_large: float | None = None
+    tokens: tuple[PartTokens, ...] = ()
 
 
 @dataclass(frozen=True)

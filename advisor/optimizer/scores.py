@@ -25,13 +25,14 @@ class ScoreFact:
     """Share of right answers, with the half-width of its 80 % range.
 
     ``source`` names publication or file; ``evidence``: ``measured`` for published and own
-    evaluations, ``estimated`` for assumptions.
+    evaluations, ``estimated`` for assumptions; ``thinking``: reached by reasoning first.
     """
 
     value: float
     half80: float
     source: str
     evidence: Evidence
+    thinking: bool = False
 
 
 class ScoreBook:
@@ -79,7 +80,8 @@ class ScoreBook:
             return None
         best = max(rows, key=_preferred)
         half = _half80(best, self._spread)
-        return ScoreFact(best.score / 100.0, half, best.source, "measured")
+        thinking = best.variant.split(", ")[0] == "thinking"
+        return ScoreFact(best.score / 100.0, half, best.source, "measured", thinking)
 
     def _counts(self, row: Score, metric: str) -> bool:
         wanted = self._quality.variant

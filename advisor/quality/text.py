@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,15 +74,25 @@ class Reasoning(Record, frozen=True):
     source: str
 
 
+class Reasoners(Record, frozen=True):
+    """Models that always reason before they answer, and where that is said."""
+
+    models: tuple[str, ...]
+    source: str
+
+
 class LengthFile(Record, frozen=True):
     """``lengths.toml``."""
 
     schema: Literal[1]
     length: tuple[AnswerLength, ...]
     reasoning: tuple[Reasoning, ...]
+    reasoners: tuple[Reasoners, ...]
     source: tuple[Source, ...]
 
     def __post_init__(self) -> None:
+        named_reasoners = {f"reasoners[{i}]": r.source for i, r in enumerate(self.reasoners)}
+        require_sources(named_reasoners, self.source)
         named = {f"length[{i}]": row.source for i, row in enumerate(self.length)}
         named |= {f"reasoning[{i}]": row.source for i, row in enumerate(self.reasoning)}
         require_sources(named, self.source)
@@ -166,6 +177,67 @@ def text_per_token(model: str, language: Language) -> TextDensity:
     known = ", ".join(row.id for row in file.tokenizer)
     msg = f"tokens per character of {model_id} are not known; counted vocabularies: {known}"
     raise MissingDataError(msg)
+
+
+STAND_IN = "unpublished"
+"""Name of the stand-in for a vocabulary that was not counted."""
+
+
+@cache
+def any_density(language: Language) -> TextDensity:
+    """Return the stand-in for an unpublished vocabulary: geometric mean and ends of the counted.
+
+    >>> any_density("english").evidence
+    'estimated'
+    """
+    rows = [getattr(row, language).tokens_per_char for row in tokenizer_file().tokenizer]
+    mean = math.exp(math.fsum(math.log(x) for x in rows) / len(rows))
+    source = f"range of {len(rows)} counted vocabularies"
+    return TextDensity(mean, min(rows), max(rows), None, STAND_IN, "estimated", source)
+
+
+def always_reasons(model: str) -> bool:
+    """Tell whether a model reasons before every answer.
+
+    >>> always_reasons("deepseek-r1"), always_reasons("qwen2.5-7b")
+    (True, False)
+    """
+    wanted = model_names().get(normalise(model), normalise(model))
+    return any(wanted in row.models for row in length_file().reasoners)
+
+
+@dataclass(frozen=True)
+class AnswerRatio:
+    """Visible characters of one model's answers over another's, to the same questions.
+
+    ``evidence``: ``measured`` on the benchmark asked for; ``extrapolated`` from others, whose
+    least and largest ratio are the range.
+    """
+
+    value: float
+    low: float
+    high: float
+    benchmarks: tuple[str, ...]
+    evidence: Evidence
+
+
+def answer_ratio(model: str, reference: str, benchmark: str | None) -> AnswerRatio | None:
+    """Return how long a model answers against a reference; None where no benchmark has both.
+
+    >>> answer_ratio("gpt-4o-mini", "gpt-4o", "GSM8K").benchmarks
+    ('GSM8K',)
+    """
+    ours = {row.benchmark: row.mean_chars for row in answer_lengths(model)}
+    theirs = {row.benchmark: row.mean_chars for row in answer_lengths(reference)}
+    both = {name: ours[name] / theirs[name] for name in ours if name in theirs}
+    if not both:
+        return None
+    for name, ratio in both.items():
+        if benchmark is not None and normalise(name) == normalise(benchmark):
+            return AnswerRatio(ratio, ratio, ratio, (name,), "measured")
+    mean = math.exp(math.fsum(math.log(x) for x in both.values()) / len(both))
+    ends = min(both.values()), max(both.values())
+    return AnswerRatio(mean, *ends, tuple(both), "extrapolated")
 
 
 def answer_lengths(model: str) -> tuple[AnswerLength, ...]:

@@ -81,7 +81,7 @@ def _plan_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
     assert plan is not None
     blocks = [
         _rows("rec_plan", _plan_rows(plan, rec, lang), lang),
-        _wrapped("rec_bill", bill_words(plan, rec, lang), lang, 2),
+        _wrapped("rec_bill", bill_words(plan, rec, lang), lang, 3),
         _rows("rec_classes", _class_rows(plan, lang), lang),
         _block("rec_others", _other_rows(rec, lang), lang),
     ]

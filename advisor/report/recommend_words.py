@@ -163,10 +163,19 @@ def bill_words(plan: Plan, rec: Recommendation, lang: str) -> str:
             low=money(total.low80, rec),
             high=money(total.high80, rec),
             mtok=money(plan.usd_per_mtok.value, rec),
+            text=_per_text(plan, rec, lang),
             lines=("，" if lang == "zh" else ", ").join(parts),
         ),
         lang,
     )
+
+
+def _per_text(plan: Plan, rec: Recommendation, lang: str) -> str:
+    """Return the price of 1,000 characters, nothing where characters can't be counted."""
+    each = plan.usd_per_1000_characters
+    if each is None:
+        return ""
+    return say(Text.of("rec_per_text", money=money(each.value, rec)), lang)
 
 
 def value_words(value: float, unit: str, rec: Recommendation) -> str:

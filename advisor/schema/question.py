@@ -90,8 +90,8 @@ class ApiOffer(Record, frozen=True):
 
     ``latency_source`` says where the four latencies come from. Prices left out are the
     catalogue's. ``batch_share`` of the requests can wait for the seller's batch price;
-    ``output_factor``: output tokens billed over those of the class (hidden reasoning, another
-    tokenizer).
+    ``output_factor``: output tokens billed over those of the class, as you measured them; it
+    then stands for vocabulary, answer length and hidden reasoning together.
     """
 
     model: Name
@@ -108,11 +108,40 @@ class ApiOffer(Record, frozen=True):
     usd_per_mtok_output: NotNegative | None = None
     cache_hit_share: Share = 0.0
     batch_share: Share = 0.0
-    output_factor: Positive = 1.0
+    output_factor: Positive | None = None
 
     def __post_init__(self) -> None:
         if self.ttft_s_p95 < self.ttft_s_p50 or self.tpot_s_p95 < self.tpot_s_p50:
             msg = f"api {self.model!r}: a 95th percentile can't be below the median"
+            raise ValueError(msg)
+
+
+class OutputNote(Record, frozen=True):
+    """What is known of a model's output beyond the published: ``[[use.output]]``.
+
+    Parameters
+    ----------
+    model
+        Model, or name of a tuned one or of an API.
+    because
+        Where the figures come from.
+    reasoning_tokens
+        Mean tokens it reasons unseen before an answer, in its own vocabulary; 0: none.
+    answer_factor
+        Length of its visible answers over the workload's, as text.
+    traffic_class
+        Class of requests; left out: all.
+    """
+
+    model: Name
+    because: Annotated[str, msgspec.Meta(min_length=3)]
+    reasoning_tokens: NotNegative | None = None
+    answer_factor: Positive | None = None
+    traffic_class: Name | None = msgspec.field(default=None, name="class")
+
+    def __post_init__(self) -> None:
+        if self.reasoning_tokens is None and self.answer_factor is None:
+            msg = f"output of {self.model!r}: give reasoning_tokens, answer_factor or both"
             raise ValueError(msg)
 
 
@@ -161,6 +190,11 @@ class Use(Record, frozen=True):
     tokens_of
         Model whose tokens the workload's lengths count in: another vocabulary then needs more
         or fewer for the same text. Left out: every model's own.
+    answers_of
+        Model whose answers have the workload's lengths: others then answer longer or shorter,
+        where the lengths of both were counted. Left out: all answer with as much text.
+    outputs
+        ``[[use.output]]``: reasoning and answer lengths of single models.
     apis, on_device
         ``[[use.api]]`` and ``[[use.on_device]]``.
     """
@@ -177,6 +211,8 @@ class Use(Record, frozen=True):
     autoscale: bool = True
     autoscale_overhead: Share = 0.1
     tokens_of: Name | None = None
+    answers_of: Name | None = None
+    outputs: tuple[OutputNote, ...] = msgspec.field(default=(), name="output")
     apis: tuple[ApiOffer, ...] = msgspec.field(default=(), name="api")
     on_device: tuple[OnDevice, ...] = ()
 

@@ -54,6 +54,11 @@ class Scenario(Record, frozen=True):
         known = [one.name for one in self.workload.classes]
         named = [(f"quality.floor[{i}].class", f.traffic_class) for i, f in enumerate(self.floors)]
         named += [(f"retrieval[{i}].class", r.traffic_class) for i, r in enumerate(self.retrieval)]
+        named += [
+            (f"use.output[{i}].class", o.traffic_class)
+            for i, o in enumerate(self.use.outputs)
+            if o.traffic_class is not None
+        ]
         for where, name in named:
             if name not in known:
                 msg = f"{where} names {name!r}; the workload has: {', '.join(known) or 'no class'}"
