@@ -29,9 +29,9 @@ from advisor.cost.on_device import (
     AppTerms,
     RamTier,
     app_bill,
+    battery_share,
     battery_usd,
     supported_share,
-    tokens_per_charge,
 )
 from advisor.errors import MissingDataError, UnknownNameError
 from advisor.estimator import bills
@@ -302,8 +302,12 @@ def test_a_larger_model_runs_on_no_more_phones(needed, factor):
 
 def test_energy_of_a_phone():
     # 5000 mAh at 3.87 V, 1 J a token: 70 thousand tokens.
-    assert tokens_per_charge(5.0 * 3.87 * 3600, 1.0) == pytest.approx(69660)
-    assert battery_usd(3.6e6 * 0.75, 0.1, 0.75) == pytest.approx(0.1)
+    battery = exactly(5.0 * 3.87 * 3600)
+    assert battery_share(exactly(69.66), battery).value == pytest.approx(1e-3)
+    whole = battery_usd(exactly(3.6e6 * 0.75), exactly(0.1), exactly(0.75))
+    assert whole.value == pytest.approx(0.1)
+    unsure = battery_usd(Amount(3.6e6, 1.8e6, 7.2e6), exactly(0.1), exactly(1.0))
+    assert (unsure.low, unsure.high) == pytest.approx((0.05, 0.2))
 
 
 def test_an_app_pays_for_people_and_downloads():

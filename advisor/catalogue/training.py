@@ -27,6 +27,11 @@ def phone_file() -> PhoneFile:
     return read_record(_FOLDER / "phones.toml", PhoneFile)
 
 
+def phone_source(fact: Fact) -> str:
+    """Return the title of the source of a fact about phones."""
+    return next(s.title for s in phone_file().source if s.id == fact.source)
+
+
 def training_mfu(architecture: str, job: Job) -> Fact:
     """Return the utilisation that devices of an architecture reach in a kind of training."""
     rows = [row for row in training_file().utilisation if row.job == job]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from advisor.catalogue.devices import get_device
 from advisor.catalogue.models import get_model
-from advisor.catalogue.training import phone_file
+from advisor.catalogue.training import phone_file, phone_source
 from advisor.claims.numbers import (
     Where,
     asked,
@@ -98,7 +98,7 @@ def phones() -> Finding:
             text = Text.of("check_tpot_joules", small=small, large=large)
             checks.append(ratio_check(text, _tpot(mine), _tpot(theirs), "<", 1.0))
     own = _tpot(_phone(OPENELM[0]))
-    power, _ = figure_amount("phone-w")
+    power = of_fact(phone_file().active_w)
     headline = Text.of(
         "claim_phones",
         tpot_ms=own.value * 1e3,
@@ -116,7 +116,7 @@ def edge() -> Finding:
     """Answer claim 5: a phone alone against a server behind a mobile network."""
     rtt, trips = of_fact(phone_file().mobile_rtt_s), figure_amount("round-trips")[0]
     network = product(rtt, trips)
-    watts, _ = figure_amount("phone-w")
+    watts = of_fact(phone_file().active_w)
     host = ownership_terms()
     checks = []
     firsts = {}
@@ -160,7 +160,7 @@ def _one_plus(share: Amount) -> Amount:
 
 def _against(text: Text, ours: Amount, theirs: Amount) -> Check:
     number = Number.of(ratio(ours, theirs))
-    sources = (figure_amount("phone-w")[1], figure_amount("round-trips")[1])
+    sources = (phone_source(phone_file().active_w), figure_amount("round-trips")[1])
     return Check(text, number, "<", 1.0, "estimated", sources, (ours.value, theirs.value))
 
 

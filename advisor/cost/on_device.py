@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.cost.amount import Amount, exactly, product
+from advisor.cost.amount import Amount, exactly, product, ratio
 from advisor.cost.bill import Bill, Line, bill
 from advisor.cost.deployment import BYTES_PER_GB
 from advisor.cost.hourly import MONTHS_PER_YEAR
@@ -14,14 +14,14 @@ from advisor.schema.fact import Evidence
 JOULES_PER_KWH = 3.6e6
 
 
-def tokens_per_charge(battery_j: float, joules_per_token: float) -> float:
-    """Tokens that one full battery pays for, nothing else running."""
-    return battery_j / joules_per_token
+def battery_share(joules: Amount, battery_j: Amount) -> Amount:
+    """Part of a full battery that so much energy takes; above 1: more than a charge."""
+    return ratio(joules, battery_j)
 
 
-def battery_usd(joules: float, usd_per_kwh: float, charging_share: float) -> float:
+def battery_usd(joules: Amount, usd_per_kwh: Amount, charging_share: Amount) -> Amount:
     """Return what the user pays; ``charging_share`` of wall energy reaches the cells."""
-    return joules / charging_share / JOULES_PER_KWH * usd_per_kwh
+    return ratio(product(joules, usd_per_kwh), charging_share).times(1.0 / JOULES_PER_KWH)
 
 
 @dataclass(frozen=True)

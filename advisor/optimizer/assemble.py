@@ -112,9 +112,14 @@ def question_of(
     options = list(singles)
     if with_pairs:
         options += pair_options(s, classes, facts.asked, singles, pools)
-    names = tuple(sorted({c for o in options for c in o.charges if facts.charges.get(c)}))
+    names = tuple(sorted({c for o in options for c in o.charges if _due(facts, c)}))
     problem = _problem(facts, pools, options, names)
     return Question(facts, candidates, tuple(pools), tuple(options), names, problem)
+
+
+def _due(facts: Facts, key: str) -> bool:
+    charge = facts.charges.get(key)
+    return charge is not None and charge.usd_per_month.value > 0
 
 
 def _hopeful(facts: Facts) -> list[ModelChoice]:
@@ -164,7 +169,7 @@ def _problem(
         use_option=np.array([o for o, _, _ in uses], dtype=np.int64),
         use_pool=np.array([p for _, p, _ in uses], dtype=np.int64),
         use_s=np.array([sec for _, _, sec in uses]).reshape(-1, c),
-        charge_usd_per_month=np.array([facts.charges[key] for key in charges]),
+        charge_usd_per_month=np.array([facts.charges[key].usd_per_month.value for key in charges]),
         charge_option=np.array([o for o, _ in pairs], dtype=np.int64),
         charge_index=np.array([g for _, g in pairs], dtype=np.int64),
         scales_from_zero=False,

@@ -29,7 +29,35 @@ def assumptions(facts: Facts, question: Question, plans: Sequence[Plan]) -> tupl
     if s.use.autoscale and np.isfinite(question.problem.scaled_usd_per_hour).any():
         found.append(Text.of("assume_autoscale", share=s.use.autoscale_overhead))
     rows = [row for plan in plans for option in plan.options for row in option.tokens]
+    found += [
+        Text.of("assume_retrieval", name=r.traffic_class, seconds=r.seconds)
+        if r.seconds
+        else Text.of("assume_no_retrieval_time", name=r.traffic_class)
+        for r in s.retrieval
+    ]
+    found += _users(plans)
     return (*found, *_vocabularies(facts, rows), *_answers(facts, rows), *_reasoning(rows))
+
+
+def _users(plans: Sequence[Plan]) -> list[Text]:
+    """Say what options on users' devices take of them, and who can run those."""
+    options = {o.name: o.user for plan in plans for o in plan.options if o.user}
+    found = []
+    for name, user in options.items():
+        if user.joules_per_request is not None:
+            found.append(Text.of("assume_user_side", name=name))
+        if user.phones_that_hold is not None:
+            found.append(
+                Text.of(
+                    "assume_support",
+                    name=name,
+                    share=round(100 * user.support_share.value),
+                    holds=round(100 * user.phones_that_hold.value),
+                    low=round(100 * user.phones_that_hold.low80),
+                    high=round(100 * user.phones_that_hold.high80),
+                )
+            )
+    return found
 
 
 def _names(rows: Sequence[PartTokens]) -> str:

@@ -165,6 +165,13 @@ def unloaded(model: StepModel, profile: Profile, asked: Asked) -> tuple[Floats, 
     return ttft[:, 0], (decode * one)[:, 0], (first + answer + over)[:, 0]
 
 
+def busy_s(model: StepModel, profile: Profile, asked: Asked) -> Floats:
+    """``(C,)`` seconds a device that serves one request at a time works on a mean one."""
+    shaped = replace(profile, isl_tokens=asked.isl, osl_tokens=asked.osl)
+    decode, _, first = alone(model, shaped, np.ones_like(asked.isl))
+    return np.asarray((first + (asked.osl - 1.0) * decode)[:, 0])
+
+
 def _percentiles(asked: Asked, point: LoadPoint) -> tuple[Floats, Floats, Floats]:
     """Percentiles of TTFT, TPOT and end-to-end time at every load of the grid."""
     load, rate, step, batch = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from advisor.errors import UsageError
 from advisor.optimizer.problem import Floats
+from advisor.schema.question import Retrieval
 from advisor.schema.traffic_facts import Lognormal, Pairs, Quantiles
 from advisor.schema.workload import Slo, TrafficClass, Workload
 from advisor.traffic.facts import get_preset
@@ -129,6 +132,32 @@ def demand_of(workload: Workload, horizon_months: float = 0.0) -> Demand:
     classes = tuple(_class(one) for one in workload.classes)
     shares = np.array([one.share for one in classes])
     return Demand(classes, shares[:, None] / shares.sum() * grown * shape[None, :], hours)
+
+
+def after_retrieval(demand: Demand, rows: Sequence[Retrieval]) -> Demand:
+    """Return the demand with limits shorter by what its requests wait for retrieval.
+
+    Raises
+    ------
+    UsageError
+        If retrieval alone takes longer than a limit allows.
+    """
+    classes = []
+    for one in demand.classes:
+        waited = sum(r.seconds for r in rows if r.traffic_class == one.name)
+        classes.append(replace(one, slo=_shorter(one, waited)) if waited else one)
+    return replace(demand, classes=tuple(classes))
+
+
+def _shorter(one: ClassDemand, waited_s: float) -> Slo:
+    left = {}
+    for name in ("ttft_s", "e2e_s"):
+        limit = getattr(one.slo, name)
+        if limit is not None and limit <= waited_s:
+            msg = f"class {one.name!r}: retrieval takes {waited_s:g} s of a {name} of {limit:g} s"
+            raise UsageError(msg)
+        left[name] = None if limit is None else limit - waited_s
+    return msgspec.structs.replace(one.slo, **left)
 
 
 def _class(one: TrafficClass) -> ClassDemand:

@@ -13,8 +13,9 @@ from advisor.optimizer.assemble import Facts, Question, question_of
 from advisor.optimizer.capacity import asked_of
 from advisor.optimizer.conflict import relaxed
 from advisor.optimizer.demand import NO_LIMIT, ClassDemand
+from advisor.optimizer.local import on_devices_of
 from advisor.optimizer.problem import Limit, MixProblem
-from advisor.optimizer.remote import apis_of, on_devices_of
+from advisor.optimizer.remote import apis_of
 from advisor.optimizer.result import Infeasible, WayOut
 from advisor.optimizer.search import compact, in_levels, quick, solve_exactly
 

@@ -11,9 +11,11 @@ from advisor.catalogue.widths import width
 from advisor.errors import MissingDataError
 from advisor.optimizer.assemble import Question
 from advisor.optimizer.demand import HOURS_PER_MONTH
+from advisor.optimizer.due import retrieval_parts
 from advisor.optimizer.mix import MixSolution
 from advisor.optimizer.options import Option, Pool
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
+from advisor.optimizer.ranges import NORMAL_95_OVER_80, estimate_of
 from advisor.optimizer.result import CostLine, LineKind
 from advisor.optimizer.tokens import TokenUse
 from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
@@ -21,7 +23,6 @@ from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 LEAST_USD = 1e-9
-NORMAL_95_OVER_80 = 1.96 / 1.2816
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +168,19 @@ def _api_name(option: Option) -> str:
     return f"{part.model_name} API ({part.provider})" if part.provider else part.model_name
 
 
-CHARGE_LINES: dict[str, LineKind] = {"tuning": "fine-tune", "app": "phone", "staff": "staff"}
+def _retrieval_lines(question: Question, volume: Floats) -> list[CostLine]:
+    """Embedding and reranking of each class: calls times tokens times the scenario's price."""
+    scenario = question.facts.scenario
+    names = [c.name for c in scenario.workload.classes]
+    lines = []
+    for row in scenario.retrieval:
+        requests = float(volume[:, names.index(row.traffic_class)].sum())
+        because = Text.of(
+            "because_retrieval", embed=row.embed_tokens, rerank=row.rerank_tokens, source=row.source
+        )
+        usd = requests * sum(retrieval_parts(row))
+        lines += _line("retrieval", row.traffic_class, usd, EXACT, "exact", because)
+    return lines
 
 
 def bill_of(question: Question, found: MixSolution) -> tuple[CostLine, ...]:
@@ -181,13 +194,10 @@ def bill_of(question: Question, found: MixSolution) -> tuple[CostLine, ...]:
     for index, key in enumerate(question.charge_names):
         if found.charged[index]:
             head, _, rest = key.partition(":")
-            usd = float(problem.charge_usd_per_month[index])
-            why = Text.of("because_charge", months=question.facts.scenario.money.horizon_months)
-            kind = CHARGE_LINES[head]
-            lines += _line(kind, rest or head, usd, Spread(0.3, 0.6), "estimated", why)
-    retrieval = float(volume.sum(axis=0) @ question.facts.retrieval_usd)
-    why = Text.of("because_retrieval")
-    lines += _line("retrieval", "", retrieval, EXACT, "measured", why)
+            due = question.facts.charges[key]
+            month = estimate_of(due.usd_per_month, due.evidence, due.because)
+            lines.append(CostLine(due.kind, rest or head, month))
+    lines += _retrieval_lines(question, volume)
     order = list(LineKind.__args__)  # type: ignore[attr-defined]
     return tuple(sorted(merged(lines), key=lambda x: order.index(x.kind)))
 

@@ -12,7 +12,7 @@ from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.electricity import DevicePower, Site, device_power
 from advisor.optimizer.hardware import Offer
 from advisor.optimizer.models import Size
-from advisor.optimizer.parts import Part
+from advisor.optimizer.parts import Part, UserSide
 from advisor.optimizer.problem import Bools, Floats
 from advisor.optimizer.result import OptionKind, PlanKind
 from advisor.optimizer.scores import ScoreFact
@@ -103,6 +103,8 @@ class Option:
         Index of the scenario's API behind each of ``parts``, None where there is none.
     tokens
         What each of ``parts`` makes of the workload's lengths.
+    user
+        What it takes of users' own devices, if it runs there.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Option:
     quality_source: str = ""
     apis: tuple[int | None, ...] = (None,)
     tokens: tuple[TokenUse, ...] = ()
+    user: UserSide | None = None
 
     @property
     def reach(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from advisor.perf.intervals import Estimate
 from advisor.schema.fact import Evidence
 
 
@@ -47,3 +48,35 @@ class PartTokens:
     reasoning_tokens: float
     vocabulary: Evidence
     answer: Evidence
+
+
+@dataclass(frozen=True)
+class UserSide:
+    """What an option on users' own devices takes of them; none of it is on the plan's bill.
+
+    Parameters
+    ----------
+    joules_per_request
+        From the battery, mean over the classes it serves; None: power unknown.
+    charge_share_per_request, charge_share_per_day
+        Of a full battery; a day needs ``requests_per_user_day``.
+    usd_per_request
+        The user's electricity, charging losses included.
+    download_bytes
+        Weights the app brings along.
+    memory_bytes
+        Weights, cache and workspace while it runs.
+    support_share
+        Share of requests it can serve: stated, or that of the phones that hold it.
+    phones_that_hold
+        Share of the market's phones in use with memory enough; None for what is no phone.
+    """
+
+    joules_per_request: Estimate | None
+    charge_share_per_request: Estimate | None
+    charge_share_per_day: Estimate | None
+    usd_per_request: Estimate | None
+    download_bytes: float
+    memory_bytes: float
+    support_share: Estimate
+    phones_that_hold: Estimate | None

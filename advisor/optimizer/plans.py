@@ -12,7 +12,6 @@ from advisor.optimizer.assemble import Question, money_row
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.mix import MixSolution
 from advisor.optimizer.money import (
-    NORMAL_95_OVER_80,
     PoolUse,
     bill_of,
     pool_uses,
@@ -22,6 +21,7 @@ from advisor.optimizer.money import (
 from advisor.optimizer.options import Option, kind_of, part_of
 from advisor.optimizer.parts import PartTokens
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
+from advisor.optimizer.ranges import NORMAL_95_OVER_80
 from advisor.optimizer.result import (
     ClassResult,
     Deployment,
@@ -136,6 +136,7 @@ def _option(question: Question, index: int, share: Floats, volume: Floats) -> Pl
         ),
         share_to_large=option.share_to_large,
         tokens=tuple(_tokens(question, option, share)),
+        user=option.user,
     )
 
 

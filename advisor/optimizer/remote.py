@@ -12,22 +12,16 @@ import numpy as np
 from advisor.catalogue.api_rates import api_tariff
 from advisor.catalogue.models import get_model
 from advisor.cost.api import ApiUse, usd_per_call
-from advisor.errors import AdvisorError, UnknownNameError
-from advisor.estimator.request import EstimateRequest
-from advisor.estimator.setup import resolve, step_model
-from advisor.optimizer.candidates import profile_of, sequences_of
-from advisor.optimizer.capacity import Asked, long_share, unloaded
+from advisor.errors import UnknownNameError
+from advisor.optimizer.capacity import Asked, long_share
 from advisor.optimizer.demand import ClassDemand
-from advisor.optimizer.models import size_of
 from advisor.optimizer.options import Option, half_widths
 from advisor.optimizer.parts import Part
 from advisor.optimizer.problem import Bools, Floats
 from advisor.optimizer.scores import ScoreBook, ScoreFact
 from advisor.optimizer.tokens import TokenUse, token_use
-from advisor.perf.layout import Layout
-from advisor.perf.parameters import total_parameters
 from advisor.schema.price import ApiRate, ApiTariff
-from advisor.schema.question import ApiOffer, OnDevice
+from advisor.schema.question import ApiOffer
 from advisor.schema.scenario import Scenario
 from advisor.schema.text import Text
 
@@ -43,14 +37,15 @@ class RemoteList:
     oldest: dt.date | None
 
 
-def _scores(
+def scores_of(
     scenario: Scenario, classes: Sequence[ClassDemand], book: ScoreBook, name: str
 ) -> tuple[ScoreFact | None, ...]:
+    """Return a model's score on each class's metric."""
     metrics = [scenario.metric_of(c.name) for c in classes]
     return tuple(book.score(name, m) if m else None for m in metrics)
 
 
-def _known(scenario: Scenario, classes: Sequence[ClassDemand], facts: Sequence[object]) -> Bools:
+def known_for(scenario: Scenario, classes: Sequence[ClassDemand], facts: Sequence[object]) -> Bools:
     """Classes whose metric is known for a model, or that ask for none."""
     metrics = [scenario.metric_of(c.name) for c in classes]
     return np.array([f is not None or not m for f, m in zip(facts, metrics, strict=True)])
@@ -86,7 +81,8 @@ def _log_normal(p50: float, p95: float, z: Floats) -> Floats:
     return np.asarray(p50 * np.exp(sigma * z))
 
 
-def _within(asked: Asked, ttft: Floats, tpot: Floats, e2e: Floats) -> Bools:
+def within(asked: Asked, ttft: Floats, tpot: Floats, e2e: Floats) -> Bools:
+    """``(C,)`` classes whose limits some percentiles keep."""
     kept = (ttft <= asked.ttft_s[:, 0]) & (tpot <= asked.tpot_s[:, 0])
     return np.asarray(kept & (e2e <= asked.e2e_s[:, 0]))
 
@@ -116,24 +112,9 @@ def api_option(
         np.hypot(answer * (tpot / offer.tpot_s_p50 - 1.0), answer * (long_answer - 1.0)),
     )
     e2e = offer.ttft_s_p50 + answer + over
-    within = _within(asked, ttft, tpot, e2e)
+    kept = within(asked, ttft, tpot, e2e)
     public = np.array([c.privacy == "any" for c in classes])
-    usd = [
-        sum(
-            usd_per_call(
-                tariff,
-                ApiUse(
-                    1.0,
-                    float(own.isl[i, 0]),
-                    float(osl[i]),
-                    hidden_output_tokens=float(np.broadcast_to(hidden, osl.shape)[i]),
-                    cached_share=offer.cache_hit_share,
-                    batch_share=offer.batch_share,
-                ),
-            )
-        )
-        for i in range(len(classes))
-    ]
+    usd = [usd_of_call(offer, tariff, *row) for row in zip(*tokens.lengths(classes), strict=True)]
     values = np.array([np.nan if f is None else f.value for f in facts])
     name = _model_name(offer.model)
     return Option(
@@ -143,7 +124,7 @@ def api_option(
         model_ids=(offer.model,),
         parts=(Part(offer.model, name, provider=tariff.provider),),
         uses=(),
-        allowed=within & public,
+        allowed=kept & public,
         usd_per_request=np.array(usd),
         quality=values,
         half80=half_widths(facts),
@@ -166,6 +147,19 @@ def api_tokens(
         return found
     plain = np.zeros_like(found.text)
     return replace(found, answer=offer.output_factor / found.text, hidden=plain, length="exact")
+
+
+def usd_of_call(offer: ApiOffer, tariff: ApiTariff, isl: float, osl: float, hidden: float) -> float:
+    """Money of a mean call: prompt, visible answer, reasoning that is billed and not shown."""
+    use = ApiUse(
+        1.0,
+        float(isl),
+        float(osl),
+        hidden_output_tokens=float(hidden),
+        cached_share=offer.cache_hit_share,
+        batch_share=offer.batch_share,
+    )
+    return sum(usd_per_call(tariff, use))
 
 
 def _model_name(name: str) -> str:
@@ -191,8 +185,8 @@ def apis_of(
     """
     found, excluded, dates = [], {}, []
     for index, offer in enumerate(scenario.use.apis):
-        facts = _scores(scenario, classes, book, _model_id(offer.model))
-        known = _known(scenario, classes, facts)
+        facts = scores_of(scenario, classes, book, _model_id(offer.model))
+        known = known_for(scenario, classes, facts)
         if not known.any():
             metric = next(m for c in classes if (m := scenario.metric_of(c.name)))
             excluded[offer.model] = Text.of(
@@ -207,7 +201,7 @@ def apis_of(
             excluded[offer.model] = reason
             continue
         option = api_option(index, offer, tariff, classes, asked, facts, tokens)
-        allowed = option.allowed & known & tokens.known & _fits(offer.model, tokens, classes)
+        allowed = option.allowed & known & tokens.known & fits(offer.model, tokens, classes)
         if not allowed.any():
             excluded[offer.model] = Text.of("out_api_limits", name=option.name)
             continue
@@ -223,7 +217,8 @@ def _context(name: str) -> float:
         return math.inf
 
 
-def _fits(name: str, tokens: TokenUse, classes: Sequence[ClassDemand]) -> Bools:
+def fits(name: str, tokens: TokenUse, classes: Sequence[ClassDemand]) -> Bools:
+    """``(C,)`` classes whose mean request fits a model's context."""
     return tokens.within(classes, _context(name))
 
 
@@ -231,7 +226,7 @@ def _unserved(name: str, tokens: TokenUse, classes: Sequence[ClassDemand]) -> Te
     """Return why a model's reasoning or context keeps it out, None if it doesn't."""
     if not tokens.known.any():
         return Text.of("out_reasoning", name=_model_name(name))
-    if not _fits(name, tokens, classes).any():
+    if not fits(name, tokens, classes).any():
         return Text.of("out_context", name=_model_name(name), tokens=int(_context(name)))
     return None
 
@@ -245,87 +240,3 @@ def _model_id(name: str) -> str:
         return get_model(name).id
     except UnknownNameError:
         return name
-
-
-def on_device_option(
-    scenario: Scenario,
-    row: OnDevice,
-    classes: Sequence[ClassDemand],
-    asked: Asked,
-    book: ScoreBook,
-) -> Option:
-    """Return the option of users' own devices.
-
-    Raises
-    ------
-    AdvisorError
-        If the model doesn't run there.
-    """
-    setup = resolve(
-        EstimateRequest(model=row.model, hw=row.hw, engine=row.engine, precision=row.precision)
-    )
-    layout = Layout()
-    facts = _scores(scenario, classes, book, setup.model.id)
-    tokens = token_use(scenario, setup.model.id, facts)
-    own = tokens.applied(asked)
-    sequences = sequences_of(setup, layout, own, 1)
-    model, profile = step_model(setup, layout), profile_of(setup)
-    ttft, tpot, e2e = unloaded(model, profile, own)
-    kept = tokens.known & _fits(setup.model.id, tokens, classes)
-    values = np.array([np.nan if f is None else f.value for f in facts])
-    if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
-        values = np.clip(values - scenario.quality.four_bit_loss_points / 100.0, 0.0, 1.0)
-    within = _within(asked, ttft, tpot, e2e)
-    part = Part(
-        model_id=setup.model.id,
-        model_name=setup.model.name,
-        hw_id=setup.device.id,
-        hw_name=setup.device.name,
-        engine_id=setup.engine.id,
-        engine_name=setup.engine.name,
-        precision=setup.weights.id,
-        layout=str(layout),
-        devices_per_replica=1,
-    )
-    assert setup.model.shape is not None
-    return Option(
-        name=f"{setup.model.name} on {setup.device.name} ({setup.weights.id})",
-        kind="device",
-        size=size_of(float(total_parameters(setup.model.shape))),
-        model_ids=(setup.model.id,),
-        parts=(part,),
-        uses=(),
-        allowed=within & (sequences >= 1) & _known(scenario, classes, facts) & kept,
-        usd_per_request=np.zeros(len(classes)),
-        quality=values,
-        half80=half_widths(facts),
-        ttft_s=ttft,
-        tpot_s=tpot,
-        e2e_s=e2e,
-        evidence=setup.evidence,
-        charges=(f"app:{row.model}@{row.hw}",),
-        most_share=row.support_share,
-        quality_source=next((f.source for f in facts if f), ""),
-        tokens=(tokens,),
-    )
-
-
-def on_devices_of(
-    scenario: Scenario, classes: Sequence[ClassDemand], asked: Asked, book: ScoreBook
-) -> RemoteList:
-    """Return the options of all users' devices a scenario names, and why others can't serve."""
-    found, excluded = [], {}
-    for row in scenario.use.on_device:
-        key = f"{row.model} @ {row.hw}"
-        try:
-            option = on_device_option(scenario, row, classes, asked, book)
-        except UnknownNameError:
-            raise
-        except AdvisorError as error:
-            excluded[key] = Text.of("out_device", name=key, reason=error.message)
-            continue
-        if option.allowed.any():
-            found.append(option)
-        else:
-            excluded[key] = Text.of("out_device_limits", name=option.name)
-    return RemoteList(tuple(found), excluded, None)

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.optimizer.parts import Part, PartTokens
+from advisor.optimizer.parts import Part, PartTokens, UserSide
 from advisor.perf.intervals import Estimate
 from advisor.schema.text import Text
 
@@ -45,6 +45,7 @@ class PlanOption:
 
     ``parts``: one, or (small, large) of a cascade or a routed pair, of whose requests
     ``share_to_large`` reach the large one. ``tokens``: of each part, for each class served.
+    ``user``: what it takes of users' own devices, where it runs there.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PlanOption:
     served: tuple[Served, ...]
     share_to_large: float | None = None
     tokens: tuple[PartTokens, ...] = ()
+    user: UserSide | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import html
 from dataclasses import dataclass, field
 
 from advisor.optimizer.result import Plan, Recommendation
+from advisor.perf.intervals import Estimate
 from advisor.report.locale import say
+from advisor.report.numbers import gib, significant
 from advisor.report.recommend_text import deployment_words, replay_words, way_words
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.report.recommend_words import (
@@ -60,6 +62,7 @@ def _plan_sections(rec: Recommendation, plan: Plan, lang: str) -> list[Section]:
     return [
         Section(say("brief_plan", lang), items=[*options, *deployments, *replays]),
         _bill(rec, plan, lang),
+        _users(plan, rec, lang),
         _classes(plan, lang),
         _others(rec, lang),
     ]
@@ -83,6 +86,38 @@ def _bill(rec: Recommendation, plan: Plan, lang: str) -> Section:
         head=[say(n, lang) for n in names],
         rows=rows,
     )
+
+
+def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
+    """Return what the plan takes of users' devices: a bill of its own."""
+    names = ("col_what", "col_per_request", "col_per_day", "col_app", "col_support")
+    rows = []
+    for option in plan.options:
+        user = option.user
+        if user is None:
+            continue
+        each = [
+            f"{significant(user.joules_per_request.value)} J" if user.joules_per_request else "",
+            money(user.usd_per_request.value, rec) if user.usd_per_request else "",
+        ]
+        day = user.charge_share_per_day
+        holds = user.phones_that_hold
+        rows.append(
+            [
+                option.name,
+                ", ".join(x for x in each if x),
+                f"{_percent(day)} {say('rec_charge', lang)}" if day else "",
+                f"{gib(user.download_bytes)} GiB, {gib(user.memory_bytes)} GiB",
+                f"{_percent(user.support_share)}; {_percent(holds) if holds else '–'}",
+            ]
+        )
+    return Section(say("brief_users", lang), head=[say(n, lang) for n in names], rows=rows)
+
+
+def _percent(e: Estimate) -> str:
+    low, high = (significant(100 * x) for x in (e.low80, e.high80))
+    value = significant(100 * e.value)
+    return f"{value} %" if low == high else f"{value} % ({low}–{high})"
 
 
 def _classes(plan: Plan, lang: str) -> Section:

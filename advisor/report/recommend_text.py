@@ -16,6 +16,7 @@ from advisor.report.recommend_words import (
     money,
     score_words,
     title_of,
+    user_words,
     value_words,
 )
 from advisor.schema.text import Text
@@ -144,6 +145,8 @@ def _plan_rows(plan: Plan, rec: Recommendation, lang: str) -> list[str]:
             share = 100 * sum(s.requests_per_month for s in option.served) / month
             text = Text.of("rec_option_api", share=share_words(share), what=option.name)
             rows.append(say(text, lang))
+        words = user_words(option, lang)
+        rows += [words] if words else []
     return rows
 
 

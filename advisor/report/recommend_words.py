@@ -10,12 +10,13 @@ from advisor.optimizer.result import (
     LineKind,
     Plan,
     PlanKind,
+    PlanOption,
     QualityCheck,
     Recommendation,
     Terms,
 )
 from advisor.report.locale import say
-from advisor.report.numbers import count, seconds, significant
+from advisor.report.numbers import count, gib, seconds, significant
 from advisor.schema.text import Text
 
 SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€"}
@@ -165,6 +166,28 @@ def bill_words(plan: Plan, rec: Recommendation, lang: str) -> str:
             mtok=money(plan.usd_per_mtok.value, rec),
             text=_per_text(plan, rec, lang),
             lines=("，" if lang == "zh" else ", ").join(parts),
+        ),
+        lang,
+    )
+
+
+def user_words(option: PlanOption, lang: str) -> str:
+    """Return what an option on users' devices takes of them; empty for any other."""
+    user = option.user
+    if user is None or user.joules_per_request is None:
+        return ""
+    charge, key = user.charge_share_per_day, "rec_user_day"
+    if charge is None:
+        charge, key = user.charge_share_per_request, "rec_user_request"
+    part = say(Text.of(key, charge=significant(100 * charge.value)), lang) if charge else ""
+    return say(
+        Text.of(
+            "rec_user",
+            what=option.parts[0].model_name,
+            joules=significant(user.joules_per_request.value),
+            day=part,
+            size=f"{gib(user.download_bytes)} GiB",
+            support=f"{100 * user.support_share.value:.0f}",
         ),
         lang,
     )

@@ -154,17 +154,30 @@ class OnDevice(Record, frozen=True):
         Device that stands for the users', and the model in the app.
     support_share
         Share of requests whose user has a device that can run it; the rest needs another
-        option.
+        option. Left out, for phones: the share of the market's phones whose memory holds it.
+    market
+        Whose phones count then.
     usd_per_month
-        What the app costs a month beyond the server side (development, download traffic).
+        What the app costs a month beyond the server side. Left out: people at the site's
+        wage, spread over the horizon, and the downloads stated.
+    downloads_per_month
+        Times the model is fetched over a network the maker pays; left out: app stores deliver.
+    requests_per_user_day
+        What one user asks in a day: decides the share of a charge it takes.
+    active_w
+        Power of the device while the model runs, if you measured it.
     """
 
     hw: Name
     model: Name
-    support_share: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    support_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    market: Literal["world", "chn"] = "world"
     precision: Name | None = None
     engine: Name | None = None
-    usd_per_month: NotNegative = 0.0
+    usd_per_month: NotNegative | None = None
+    downloads_per_month: NotNegative = 0.0
+    requests_per_user_day: Positive | None = None
+    active_w: Positive | None = None
 
 
 class Use(Record, frozen=True):
@@ -316,7 +329,11 @@ class Tuned(Record, frozen=True):
 
 
 class Retrieval(Record, frozen=True):
-    """Embedding and reranking calls of a class: tokens of each per request, and their prices."""
+    """Embedding and reranking calls of a class: tokens of each per request, and their prices.
+
+    ``seconds``: what a request waits for them, at the percentile of the class's limits. Only
+    calls priced by the token are counted; for models of your own put in what a token costs you.
+    """
 
     traffic_class: Name = msgspec.field(name="class")
     source: Annotated[str, msgspec.Meta(min_length=3)]
@@ -324,6 +341,7 @@ class Retrieval(Record, frozen=True):
     rerank_tokens: NotNegative = 0.0
     usd_per_mtok_embed: NotNegative = 0.0
     usd_per_mtok_rerank: NotNegative = 0.0
+    seconds: NotNegative = 0.0
 
 
 def check_finite(record: Record) -> None:

@@ -61,12 +61,14 @@ class PhoneTier(Record, frozen=True):
 class PhoneFile(Record, frozen=True):
     """``advisor/catalogue/phones.toml``: who can run a model, and what an app costs its maker.
 
-    ``usable_share`` of a phone's memory is what one app may hold. ``ai_share`` is the part of
+    ``usable_share`` of a phone's memory is what one app may hold, ``active_w`` what it draws
+    while a model runs. ``ai_share`` is the part of
     phones sold whose maker calls them able to run generative models.
     """
 
     schema: Literal[1]
     usable_share: Fact
+    active_w: Fact
     charging_share: Fact
     battery_j: Fact
     app_person_months: Fact
