@@ -14,11 +14,13 @@ from advisor.catalogue.devices import get_device
 from advisor.cost import hourly
 from advisor.errors import StalePriceError
 from advisor.estimator.money import (
+    capital_per_hour,
     electricity_per_hour,
     hourly_prices,
     owned_per_hour,
     rented_per_hour,
 )
+from advisor.estimator.owning import price_of, wage_usd_per_year
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.run import estimate_point
 from advisor.schema.price import Rental
@@ -55,10 +57,17 @@ def test_interest_near_zero_approaches_equal_parts(price, years):
 
 
 def test_owned_hour_by_hand():
-    # 10,000 $ with a host worth half of it: 15,000 over 4 years at 8 %, staff 5 % a year.
-    yearly = 15_000 * 0.301920804 + 15_000 * 0.05
-    found = hourly.owned_usd_per_hour(10_000.0, 0.5, 4.0, 0.08, 0.05)
-    assert found == pytest.approx(yearly / (365.25 * 24), rel=1e-8)
+    # RTX 4090: price with a 41 % host over 4 years at 8 %, 10 % resale; 450 W with 43 % for the
+    # host at 100 $/kW and month; 0.005 people at the mean wage.
+    device, rows = get_device("rtx-4090"), prices.purchases("rtx-4090")
+    whole = price_of(rows[0]).value * 1.41
+    capital = whole * (1 - 0.1 / 1.08**4) * 0.301920804
+    room = 12 * 100 * 0.450 * 1.43
+    people = 0.005 * wage_usd_per_year("world").value
+    owned, bare = owned_per_hour(device, rows), capital_per_hour(rows)
+    assert bare[0].value == pytest.approx(capital / (365.25 * 24), rel=1e-7)
+    assert owned[0].value == pytest.approx((capital + room + people) / (365.25 * 24), rel=1e-7)
+    assert owned[0].low80 < owned[0].value < owned[0].high80
 
 
 def test_electricity_by_hand():
@@ -146,12 +155,12 @@ def test_foreign_quotes_are_converted():
 
 
 @given(factor=st.floats(0.1, 10))
-def test_owned_hour_is_linear_in_the_purchase_price(factor):
+def test_capital_is_linear_in_the_purchase_price(factor):
     import msgspec
 
     row = prices.purchases("rtx-4090")[0]
     dearer = msgspec.structs.replace(row, price=row.price * factor)
-    one, other = owned_per_hour((row,)), owned_per_hour((dearer,))
+    one, other = capital_per_hour((row,)), capital_per_hour((dearer,))
     assert one is not None
     assert other is not None
     assert other[0].value == pytest.approx(factor * one[0].value)

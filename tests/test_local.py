@@ -12,7 +12,8 @@ import pytest
 from advisor.catalogue.scenarios import read_scenario
 from advisor.catalogue.training import phone_file
 from advisor.errors import MissingDataError, UsageError
-from advisor.estimator.bills import phones_that_hold, wage_usd_per_year
+from advisor.estimator.bills import phones_that_hold
+from advisor.estimator.owning import wage_usd_per_year
 from advisor.optimizer.assemble import facts_of
 from advisor.optimizer.local import on_device_option
 from advisor.optimizer.recommend import recommend

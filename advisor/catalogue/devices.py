@@ -174,6 +174,11 @@ def _power_file() -> PowerFile:
     return read_record(data_dir("hwprofiles/efficiency") / "power.toml", PowerFile)
 
 
+def power_fits() -> tuple[PowerFit, ...]:
+    """Return every power curve with what is known of its errors."""
+    return _power_file().power
+
+
 def power_for(device: Device, engine_id: str) -> PowerChoice | None:
     """Return the power curve that speaks for a device under an engine, None if none does."""
     for fit in _power_file().power:

@@ -19,7 +19,7 @@ from advisor.claims.result import Check, Finding, Number, Relation, held
 from advisor.cost.amount import Amount, exactly, product, ratio
 from advisor.cost.api import ApiUse, usd_per_call
 from advisor.cost.hourly import MONTHS_PER_YEAR, TOKENS_PER_MTOK
-from advisor.estimator.bills import wage_usd_per_year
+from advisor.estimator.owning import wage_usd_per_year
 from advisor.estimator.tuning import TuningJob, tuning_cost
 from advisor.schema.text import Text
 

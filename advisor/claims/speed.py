@@ -19,7 +19,8 @@ from advisor.claims.numbers import (
 )
 from advisor.claims.result import Check, Finding, Number, held
 from advisor.cost.amount import Amount, of_fact, product, ratio, total
-from advisor.estimator.bills import amount_of, ownership_terms
+from advisor.estimator.bills import amount_of
+from advisor.estimator.owning import ownership_terms
 from advisor.estimator.request import EstimateRequest
 from advisor.perf.intervals import Estimate
 from advisor.schema.fact import worst_evidence

@@ -103,7 +103,7 @@ def spot_bill(
     lost = risk.lost_share()
     rent = rented_bill(capacity, usd_per_device_hour, evidence)
     extra = Amount(
-        *(share / (1.0 - min(share, 0.99)) for share in (lost.value, lost.low, lost.high))
+        *(share / (1.0 - min(share, MOST_LOST)) for share in (lost.value, lost.low, lost.high))
     )
     paid = usd_per_device_hour.times(capacity.device_hours_per_month)
     return rent + bill(Line("spot_overhead", product(paid, extra), evidence))

@@ -46,22 +46,6 @@ def annuity_per_year(
     return net * capital_recovery_factor(life_years, interest_per_year)
 
 
-def owned_usd_per_hour(
-    device_usd: float,
-    host_share: float,
-    life_years: float,
-    interest_per_year: float,
-    staff_share_per_year: float,
-) -> float:
-    """Capital and staff of one owned device per hour, electricity apart.
-
-    ``host_share`` of the device's price buys the rest of the machine.
-    """
-    whole = device_usd * (1.0 + host_share)
-    yearly = annuity_per_year(whole, life_years, interest_per_year) + whole * staff_share_per_year
-    return yearly / HOURS_PER_YEAR
-
-
 def electricity_usd_per_hour(
     device_w: float, host_power_share: float, pue: float, usd_per_kwh: float
 ) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 
 from advisor.catalogue import prices
@@ -18,56 +17,16 @@ from advisor.cost.deployment import Capacity, SpotRisk
 from advisor.cost.on_device import RamTier, supported_share
 from advisor.errors import MissingDataError
 from advisor.estimator.money import rented_per_hour
+from advisor.estimator.owning import ownership_terms, purchase_usd, staff_fte, wage_usd_per_year
 from advisor.perf.intervals import Estimate
 from advisor.schema.device import Device
 from advisor.schema.fact import Fact
 from advisor.schema.price import Rental
 
 
-def ownership_terms() -> cost.Ownership:
-    """Return the assumptions of owning as amounts."""
-    terms, running = prices.ownership(), prices.operation()
-    return cost.Ownership(
-        life_years=of_fact(terms.life_years),
-        interest_per_year=of_fact(terms.interest_per_year),
-        host_share=of_fact(terms.host_share),
-        residual_share=of_fact(running.residual_share),
-        pue=of_fact(terms.pue),
-        host_power_share=of_fact(terms.host_power_share),
-    )
-
-
 def amount_of(estimate: Estimate) -> Amount:
     """Read an estimate with its 80 % range."""
     return Amount(estimate.value, estimate.low80, estimate.high80)
-
-
-def purchase_usd(device: Device) -> Amount:
-    """Return the newest purchase price of one device, US dollars.
-
-    Raises
-    ------
-    MissingDataError
-        If no price is known.
-    """
-    rows = prices.purchases(device.id)
-    if not rows:
-        msg = f"no purchase price of {device.name} is known; give your own"
-        raise MissingDataError(msg)
-    row = rows[0]
-    low = prices.to_usd(row.price / row.devices, row.currency)
-    high = prices.to_usd((row.price_high or row.price) / row.devices, row.currency)
-    return Amount((low + high) / 2.0, low, high)
-
-
-def staff_fte(devices: float) -> Amount:
-    """Return the people that run so many owned devices: the least, or the devices' share."""
-    terms = prices.operation()
-    least, each = of_fact(terms.staff_fte_least), of_fact(terms.staff_fte_per_device)
-    pairs = zip(
-        (least.value, least.low, least.high), (each.value, each.low, each.high), strict=True
-    )
-    return Amount(*(max(a, b * devices) for a, b in pairs))
 
 
 def _usd_per_kwh(site: str) -> Fact:
@@ -76,20 +35,6 @@ def _usd_per_kwh(site: str) -> Fact:
         msg = f"no electricity price for {site!r}: advisor catalogue prices lists those known"
         raise MissingDataError(msg)
     return fact
-
-
-def wage_usd_per_year(site: str) -> Amount:
-    """Return the yearly cost of one person at a site, or the stand-in site's, widened.
-
-    Where the wage is not known, the range spans every wage that is.
-    """
-    known = {row.site: row.usd_per_year for row in prices.operation().wage}
-    site_id = prices.get_site(site).id
-    if site_id in known:
-        return of_fact(known[site_id])
-    amounts = [of_fact(fact) for fact in known.values()]
-    low, high = min(a.low for a in amounts), max(a.high for a in amounts)
-    return Amount(math.sqrt(low * high), low, high)
 
 
 def owned_deployment(
@@ -141,12 +86,16 @@ class Quotes:
     count: int
 
 
-def quotes_on(device_id: str, terms: str) -> Quotes | None:
+def quotes_on(
+    device_id: str, terms: str, quotes: tuple[Rental, ...] | None = None
+) -> Quotes | None:
     """Return the current quotes of a device on-demand, reserved or spot; None if there are none.
 
-    Reserved and spot quotes are few: their range spans a least factor either way.
+    Reserved and spot quotes are few: their range spans a least factor either way. ``quotes``:
+    of these only; None: of all.
     """
-    rows: list[Rental] = [r for r in prices.rentals(device_id) if r.terms == terms]
+    known = prices.rentals(device_id) if quotes is None else quotes
+    rows: list[Rental] = [r for r in known if r.terms == terms]
     if not rows:
         return None
     if terms == "on-demand":

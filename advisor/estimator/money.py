@@ -9,13 +9,19 @@ from functools import lru_cache
 from statistics import median
 
 from advisor.catalogue import prices
+from advisor.catalogue.devices import get_device
 from advisor.cost import hourly
+from advisor.cost.amount import Amount, total
+from advisor.cost.deployment import capital_usd_per_month
 from advisor.errors import StalePriceError
+from advisor.estimator.owning import ownership_terms, price_of, upkeep_usd_per_month
 from advisor.perf.intervals import Estimate, Spread, estimate
 from advisor.schema.device import Device
 from advisor.schema.price import Purchase, Rental
 from advisor.schema.text import Text
 
+WORLD = "world"
+"""Site that stands for any."""
 PURCHASE_DAYS = 365
 """Older purchase prices are answered with a warning."""
 RECENT_DAYS = 120
@@ -76,55 +82,35 @@ def given_rent(usd_per_hour: float) -> Estimate:
     return estimate(usd_per_hour, Spread(), "exact", Text.of("because_rent_given"))
 
 
-def _purchase_usd(row: Purchase) -> tuple[float, float]:
-    low = prices.to_usd(row.price / row.devices, row.currency)
-    high = prices.to_usd((row.price_high or row.price) / row.devices, row.currency)
-    return low, high
+def capital_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | None:
+    """Return price with host and interest, less the resale, of one owned device-hour.
 
-
-def owned_per_hour(rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | None:
-    """Return capital, interest and staff of one owned device-hour in US dollars.
-
-    The newest purchase price counts; its range and those of life, interest, host and staff
-    combine in quadrature.
+    The newest purchase price counts (``deployment.capital_usd_per_month``).
     """
     if not rows:
         return None
-    row = rows[0]
-    terms = prices.ownership()
-    low, high = _purchase_usd(row)
+    price = price_of(rows[0])
+    hour = capital_usd_per_month(price, ownership_terms()).times(1.0 / hourly.HOURS_PER_MONTH)
+    because = Text.of("because_capital", price=price.value, date=str(rows[0].date))
+    return _estimated(hour, because), rows[0].date
 
-    def hour(price: float, life: float, interest: float, host: float, staff: float) -> float:
-        return hourly.owned_usd_per_hour(price, host, life, interest, staff)
 
-    base = [
-        (low + high) / 2.0,
-        terms.life_years.value,
-        terms.interest_per_year.value,
-        terms.host_share.value,
-        terms.staff_and_hosting_share_per_year.value,
-    ]
-    ranges: list[tuple[float, float]] = [
-        (low, high),
-        (terms.life_years.high or base[1], terms.life_years.low or base[1]),
-        *(
-            (fact.low or fact.value, fact.high or fact.value)
-            for fact in (
-                terms.interest_per_year,
-                terms.host_share,
-                terms.staff_and_hosting_share_per_year,
-            )
-        ),
-    ]
-    value = hour(*base)
-    spread = Spread()
-    for index, (cheap, dear) in enumerate(ranges):
-        ends = [
-            hour(*(end if i == index else b for i, b in enumerate(base))) for end in (cheap, dear)
-        ]
-        spread = spread + _spread_of(*ends)
-    because = Text.of("because_owned", price=base[0], date=str(row.date))
-    return estimate(value, spread, "estimated", because), row.date
+def owned_per_hour(device: Device, rows: tuple[Purchase, ...]) -> tuple[Estimate, dt.date] | None:
+    """Return capital, room and people of one owned device-hour in US dollars.
+
+    The device counts as one of a fleet: its share of the staff, at any site's wage.
+    """
+    if not rows:
+        return None
+    price = price_of(rows[0])
+    parts = (capital_usd_per_month(price, ownership_terms()), *upkeep_usd_per_month(device, WORLD))
+    because = Text.of("because_owned", price=price.value, date=str(rows[0].date))
+    return _estimated(total(parts).times(1.0 / hourly.HOURS_PER_MONTH), because), rows[0].date
+
+
+def _estimated(amount: Amount, because: Text) -> Estimate:
+    """Read an amount as an estimate with symmetric log half-widths."""
+    return estimate(amount.value, _spread_of(amount.low, amount.high), "estimated", because)
 
 
 Dated = tuple[Estimate, dt.date]
@@ -133,7 +119,7 @@ Dated = tuple[Estimate, dt.date]
 @lru_cache(maxsize=512)
 def _catalogue_prices(device_id: str) -> tuple[Dated | None, Dated | None]:
     rent = rented_per_hour(prices.rentals(device_id))
-    return rent, owned_per_hour(prices.purchases(device_id))
+    return rent, owned_per_hour(get_device(device_id), prices.purchases(device_id))
 
 
 def hourly_prices(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from advisor.optimizer.assemble import Facts, Question
+from advisor.optimizer.hardware import autoscale_overhead
 from advisor.optimizer.parts import PartTokens
 from advisor.optimizer.result import Plan
 from advisor.optimizer.tokens import LANGUAGES
@@ -27,7 +28,8 @@ def assumptions(facts: Facts, question: Question, plans: Sequence[Plan]) -> tupl
     if facts.remote.options:
         found.append(Text.of("assume_api_latency"))
     if s.use.autoscale and np.isfinite(question.problem.scaled_usd_per_hour).any():
-        found.append(Text.of("assume_autoscale", share=s.use.autoscale_overhead))
+        found.append(Text.of("assume_autoscale", share=autoscale_overhead(s.use)))
+    found += _reserved(facts)
     rows = [row for plan in plans for option in plan.options for row in option.tokens]
     found += [
         Text.of("assume_retrieval", name=r.traffic_class, seconds=r.seconds)
@@ -37,6 +39,17 @@ def assumptions(facts: Facts, question: Question, plans: Sequence[Plan]) -> tupl
     ]
     found += _users(plans)
     return (*found, *_vocabularies(facts, rows), *_answers(facts, rows), *_reasoning(rows))
+
+
+def _reserved(facts: Facts) -> list[Text]:
+    """Which rents are known for a term; the others are by the hour."""
+    offers = [(h.device.name, {o.terms for o in h.offers}) for h in facts.hardware.devices]
+    if not any("rented" in terms for _, terms in offers):
+        return []
+    names = ", ".join(name for name, terms in offers if "reserved" in terms)
+    if not names:
+        return [Text.of("assume_no_reserved")]
+    return [Text.of("assume_reserved", names=names)]
 
 
 def _users(plans: Sequence[Plan]) -> list[Text]:

@@ -21,7 +21,7 @@ from advisor.estimator.setup import Setup, resolve, step_model
 from advisor.optimizer.bounds import Bounds, Variant, bounds_of, variants_of
 from advisor.optimizer.capacity import Asked, Capacity, asked_of, capacity_of, mean_context
 from advisor.optimizer.demand import Demand
-from advisor.optimizer.hardware import Hardware
+from advisor.optimizer.hardware import HIRED, Hardware
 from advisor.optimizer.models import ModelChoice
 from advisor.optimizer.problem import Floats
 from advisor.perf.layout import Layout, check_layout
@@ -220,7 +220,7 @@ def _hour(hardware: Hardware, usd_per_watt_hour: float) -> float:
     tdp = hardware.device.power.tdp_w
     current = TYPICAL_LOAD * tdp.value * usd_per_watt_hour if tdp else 0.0
     return min(
-        o.usd_per_device_hour.value + (0.0 if o.terms == "rented" else current)
+        o.usd_per_device_hour.value + (0.0 if o.terms in HIRED else current)
         for o in hardware.offers
     )
 

@@ -17,8 +17,9 @@ from advisor.cost.hourly import MONTHS_PER_YEAR, TOKENS_PER_MTOK
 from advisor.cost.on_device import AppTerms, app_bill
 from advisor.cost.training import amortised_usd_per_month
 from advisor.errors import MissingDataError
-from advisor.estimator.bills import amount_of, staff_fte, wage_usd_per_year
+from advisor.estimator.bills import amount_of
 from advisor.estimator.money import hourly_prices
+from advisor.estimator.owning import staff_fte, wage_usd_per_year
 from advisor.estimator.tuning import TuningCost, TuningJob, tuning_cost
 from advisor.optimizer.electricity import Site
 from advisor.optimizer.local import charge_key

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from advisor.catalogue import prices
-from advisor.catalogue.devices import power_for
+from advisor.catalogue.devices import power_fits, power_for
+from advisor.cost.amount import Amount, exactly, of_fact
+from advisor.cost.deployment import Ownership
 from advisor.cost.hourly import electricity_usd_per_hour
 from advisor.errors import MissingDataError
+from advisor.estimator.owning import ownership_terms
 from advisor.optimizer.candidates import Candidate
 from advisor.perf.energy import power_w
+from advisor.perf.intervals import Spread
 from advisor.perf.step import Batch
+from advisor.schema.efficiency import PowerFit
+from advisor.schema.fact import Evidence
 from advisor.schema.question import MoneyTerms
 
 WATTS_PER_KILOWATT = 1e3
@@ -22,7 +28,8 @@ WATTS_PER_KILOWATT = 1e3
 class Site:
     """Where devices stand: price and carbon of electricity, building and host on top.
 
-    ``kgco2e_per_kwh`` None: not known for the site.
+    ``kgco2e_per_kwh`` None: not known for the site. ``terms``, ``price``, ``grid``: the same
+    with their ranges.
     """
 
     id: str
@@ -30,6 +37,9 @@ class Site:
     kgco2e_per_kwh: float | None
     pue: float
     host_share: float
+    terms: Ownership
+    price: Amount
+    grid: Amount | None
 
     def usd_per_hour(self, device_w: float) -> float:
         """Electricity of an hour at a device power."""
@@ -46,10 +56,15 @@ class Site:
 
 @dataclass(frozen=True)
 class DevicePower:
-    """Power of one device, waiting and at the plan's full load, watts."""
+    """Power of one device, waiting and at the plan's full load, watts.
+
+    ``spread``: the curve's errors on devices left out of its fit.
+    """
 
     idle_w: float
     busy_w: float
+    spread: Spread
+    evidence: Evidence
 
 
 def site_of(money: MoneyTerms) -> Site:
@@ -60,16 +75,22 @@ def site_of(money: MoneyTerms) -> Site:
     UnknownNameError, MissingDataError
         If the site or its electricity price is unknown.
     """
-    row, terms = prices.get_site(money.site), prices.ownership()
+    row = prices.get_site(money.site)
     if row.usd_per_kwh is None:
         msg = f"no electricity price for {money.site!r}: advisor catalogue prices lists those known"
         raise MissingDataError(msg)
+    owning = ownership_terms()
+    if money.pue is not None:
+        owning = replace(owning, pue=exactly(money.pue))
     return Site(
         id=row.id,
         usd_per_kwh=row.usd_per_kwh.value,
         kgco2e_per_kwh=row.kgco2e_per_kwh.value if row.kgco2e_per_kwh else None,
-        pue=terms.pue.value if money.pue is None else money.pue,
-        host_share=terms.host_power_share.value,
+        pue=owning.pue.value,
+        host_share=owning.host_power_share.value,
+        terms=owning,
+        price=of_fact(row.usd_per_kwh),
+        grid=of_fact(row.kgco2e_per_kwh) if row.kgco2e_per_kwh else None,
     )
 
 
@@ -93,4 +114,11 @@ def device_power(candidate: Candidate) -> DevicePower | None:
     mfu = float(step.flops) / seconds / setup.chip.peak(setup.weights.compute)
     curve = choice.fit.curve
     waiting = idle.value if idle else tdp.value * curve.base_share
-    return DevicePower(waiting, max(float(power_w(tdp.value, mbu, mfu, curve)), waiting))
+    busy = max(float(power_w(tdp.value, mbu, mfu, curve)), waiting)
+    return DevicePower(waiting, busy, curve_spread(choice.fit), choice.evidence)
+
+
+def curve_spread(fit: PowerFit) -> Spread:
+    """Return the errors of a power curve; of the worst curve where its own are unknown."""
+    rows = [fit] if fit.q80 and fit.q95 else [x for x in power_fits() if x.q80 and x.q95]
+    return max((Spread(x.q80 or 0.0, x.q95 or 0.0) for x in rows), key=lambda s: s.q80)

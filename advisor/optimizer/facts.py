@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.catalogue import prices
+from advisor.cost.amount import Amount, of_fact
 from advisor.optimizer.capacity import Asked, asked_of
 from advisor.optimizer.demand import Demand, after_retrieval, demand_of
 from advisor.optimizer.due import Charge, charges_of, retrieval_usd
@@ -33,7 +34,7 @@ class Facts:
     models: ModelList
     hardware: HardwareList
     site: Site
-    hosting_usd_per_kw: float
+    hosting_usd_per_kw: Amount
     remote: RemoteList
     local: RemoteList
     charges: dict[str, Charge]
@@ -67,7 +68,7 @@ def facts_of(scenario: Scenario, folder: Path, today: dt.date) -> Facts:
         models=models_of(scenario, demand.classes, book),
         hardware=hardware_of(scenario, today),
         site=site,
-        hosting_usd_per_kw=prices.operation().hosting_usd_per_kw_month.value,
+        hosting_usd_per_kw=of_fact(prices.operation().hosting_usd_per_kw_month),
         remote=remote,
         local=local,
         charges=charges_of(scenario, site, today, local.options),

@@ -8,14 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from advisor.catalogue.widths import width
+from advisor.cost.amount import Amount, product
+from advisor.cost.bill import Bill, Line, split_idle
+from advisor.cost.bill import LineKind as BillKind
+from advisor.cost.bill import bill as make_bill
+from advisor.cost.deployment import (
+    Capacity,
+    mean_power_w,
+    power_usd_per_month,
+    rented_bill,
+)
 from advisor.errors import MissingDataError
 from advisor.optimizer.assemble import Question
 from advisor.optimizer.demand import HOURS_PER_MONTH
 from advisor.optimizer.due import retrieval_parts
+from advisor.optimizer.hardware import HIRED, SpotTerms, autoscale_overhead, spot_terms
 from advisor.optimizer.mix import MixSolution
-from advisor.optimizer.options import Option, Pool
+from advisor.optimizer.options import Option, Pool, hosting_of
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
-from advisor.optimizer.ranges import NORMAL_95_OVER_80, estimate_of
+from advisor.optimizer.ranges import NORMAL_95_OVER_80, estimate_of, ranged
 from advisor.optimizer.result import CostLine, LineKind
 from advisor.optimizer.tokens import TokenUse
 from advisor.perf.intervals import EXACT, Estimate, Spread, estimate, weakest
@@ -62,7 +73,7 @@ def pool_uses(question: Question, found: MixSolution) -> tuple[PoolUse, ...]:
         problem.use_option, problem.use_pool, problem.use_s, strict=True
     ):
         used[pool] += float((volume[option] * seconds).sum()) / SECONDS_PER_HOUR
-    overhead = question.facts.scenario.use.autoscale_overhead
+    overhead = autoscale_overhead(question.facts.scenario.use)
     rows = []
     for i, pool in enumerate(question.pools):
         replicas = found.fixed[i] + found.scaled[i]
@@ -114,36 +125,80 @@ def _line(
     return [CostLine(kind, what, estimate(usd, spread, evidence, why))]
 
 
-def _pool_lines(question: Question, use: PoolUse) -> list[CostLine]:
-    pool, name = use.pool, use.pool.candidate.name
-    hour = pool.offer.usd_per_device_hour
-    spread = spread_of(hour) + speed_spread(pool)
-    label = weakest(hour.evidence, pool.candidate.setup.evidence)
-    busy = use.used_h
-    idle = max(use.paid_h + use.extra_h - busy, 0.0)
-    rate = pool.usd_per_replica_hour
-    why = hour.because
-    if pool.offer.terms == "rented":
-        money = question.facts.scenario.money
-        spot = money.spot_share * money.spot_price_share
-        base, spare = 1.0 - money.spot_share + spot, spot * money.spot_spare
-        return [
-            *_line("rent", name, rate * base * busy, spread, label, why),
-            *_line("idle", name, rate * base * idle, spread, label, why),
-            *_line("spot-risk", name, rate * spare * (busy + idle), spread, label, why),
-        ]
-    fixed = question.problem.fixed_usd_per_month[use.index] * use.fixed
-    waiting = pool.idle_usd_per_hour * use.paid_h
-    hosting = fixed - (rate + pool.idle_usd_per_hour) * HOURS_PER_MONTH * use.fixed
-    current = Text.of("because_energy", site=question.facts.site.id)
+LINES: dict[BillKind, LineKind] = {
+    "rent": "rent",
+    "spot_overhead": "spot-risk",
+    "capital": "own",
+    "idle": "idle",
+    "power": "energy",
+    "hosting": "hosting",
+}
+"""Lines of the cost room that pools have, and what they are called here."""
+
+
+def _from_bill(bill: Bill, name: str, because: dict[BillKind, Text], why: Text) -> list[CostLine]:
     return [
-        *_line("own", name, rate * busy, spread, label, why),
-        *_line("idle", name, rate * idle, spread, label, why),
-        *_line(
-            "energy", name, waiting + pool.work_usd_per_hour * busy, spread, "estimated", current
-        ),
-        *_line("hosting", name, hosting, Spread(0.5, 0.8), "estimated", Text.of("because_hosting")),
+        CostLine(
+            LINES[line.kind],
+            name,
+            estimate_of(line.usd_per_month, line.evidence, because.get(line.kind, why)),
+        )
+        for line in bill.lines
+        if line.usd_per_month.value > LEAST_USD
     ]
+
+
+def _pool_lines(question: Question, use: PoolUse) -> list[CostLine]:
+    """Lines of one pool, by the formulas of the cost room.
+
+    The spread of its speed is on the device-hours: slower replicas are more replicas.
+    """
+    pool = use.pool
+    hour = pool.offer.usd_per_device_hour
+    label = weakest(hour.evidence, pool.candidate.setup.evidence)
+    speed = speed_spread(pool)
+    price = ranged(hour.value, spread_of(hour) + speed)
+    devices = (use.paid_h + use.extra_h) * pool.devices / HOURS_PER_MONTH
+    capacity = Capacity(devices, busy_share=use.utilisation)
+    name, why = pool.candidate.name, hour.because
+    if pool.offer.terms in HIRED:
+        bill = rented_bill(capacity, price, label)
+        if pool.offer.terms == "rented":
+            bill = _with_spot(bill, capacity, price, spot_terms(question.facts.scenario.money))
+        return _from_bill(bill, name, {"spot_overhead": Text.of("because_spot")}, why)
+    paid = price.times(capacity.device_hours_per_month)
+    bill = split_idle("capital", paid, capacity.busy_share, label)
+    because: dict[BillKind, Text] = {
+        "power": Text.of("because_energy", site=question.facts.site.id),
+        "hosting": Text.of("because_hosting"),
+    }
+    return _from_bill(bill + _running(question, use, speed), name, because, why)
+
+
+def _with_spot(bill: Bill, capacity: Capacity, price: Amount, terms: SpotTerms) -> Bill:
+    """Take a share of rented hours as spot: cheaper, with spare capacity on a line of its own."""
+    if not terms.share:
+        return bill
+    spot = terms.price_share.times(terms.share)
+    kept = Amount(*(1.0 - terms.share + x for x in (spot.value, spot.low, spot.high)))
+    lines = tuple(Line(x.kind, product(x.usd_per_month, kept), "estimated") for x in bill.lines)
+    hours = price.times(capacity.device_hours_per_month)
+    spare = Line("spot_overhead", product(hours, spot, terms.spare), "estimated")
+    return Bill((*lines, spare))
+
+
+def _running(question: Question, use: PoolUse, speed: Spread) -> Bill:
+    """Electricity and room of owned devices."""
+    pool, site = use.pool, question.facts.site
+    devices = use.fixed * pool.devices
+    room = hosting_of(pool, question.facts.hosting_usd_per_kw).times(use.fixed)
+    lines = [Line("hosting", room, "estimated")]
+    if pool.power is not None:
+        watts = mean_power_w(pool.power.busy_w, pool.power.idle_w, use.utilisation)
+        drawn = ranged(watts, pool.power.spread + speed)
+        energy = power_usd_per_month(drawn, devices, site.terms, site.price)
+        lines.append(Line("power", energy, "estimated"))
+    return make_bill(*lines)
 
 
 def _api_lines(question: Question, volume: Floats) -> list[CostLine]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from advisor.cost.amount import Amount
+from advisor.cost.deployment import hosting_usd_per_month
 from advisor.optimizer.candidates import Candidate
 from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.electricity import DevicePower, Site, device_power
-from advisor.optimizer.hardware import Offer
+from advisor.optimizer.hardware import HIRED, Offer, autoscale_overhead, spot_terms
 from advisor.optimizer.models import Size
 from advisor.optimizer.parts import Part, UserSide
 from advisor.optimizer.problem import Bools, Floats
@@ -24,7 +26,7 @@ UNKNOWN_SCORE = -1.0
 SAME_SCORE = 1e-9
 SHORT_LIST = 6
 """Pools of a group kept for each class of requests, by cost of a request."""
-TERM_MARKS = {"rented": "", "owned": ", own", "bought": ", buy"}
+TERM_MARKS = {"rented": "", "reserved": ", reserved", "owned": ", own", "bought": ", buy"}
 APART = 0.8
 """Classes share replicas unless the tightest limit costs the others more than this share."""
 
@@ -56,7 +58,7 @@ class Pool:
     @property
     def pays_energy(self) -> bool:
         """Whether electricity is paid apart from the device-hour."""
-        return self.offer.terms != "rented"
+        return self.offer.terms not in HIRED
 
     @property
     def usd_per_replica_hour(self) -> float:
@@ -252,7 +254,7 @@ def pools_of(
     for candidate in candidates:
         power = device_power(candidate)
         for offer in candidate.hardware.offers:
-            may = rented if offer.terms == "rented" else housed
+            may = rented if offer.terms in HIRED else housed
             own = np.where(may, candidate.capacity.per_s, 0.0)
             if not (own > 0).any():
                 continue
@@ -311,22 +313,20 @@ def pool_option(index: int, pool: Pool) -> Option:
     )
 
 
-def fixed_usd_per_month(pool: Pool, scenario: Scenario, hosting_usd_per_kw: float) -> float:
+def fixed_usd_per_month(pool: Pool, scenario: Scenario, hosting_usd_per_kw: Amount) -> float:
     """Money of one replica kept all month: device-hours, waiting electricity, hosting."""
     hour = pool.usd_per_replica_hour
     if pool.offer.terms == "rented":
-        return hour * spot_factor(scenario) * HOURS_PER_MONTH
-    tdp = pool.candidate.setup.device.power.tdp_w
-    kilowatts = tdp.value * (1.0 + pool.site.host_share) / 1e3 if tdp else 0.0
-    hosting = kilowatts * pool.devices * hosting_usd_per_kw
+        return hour * spot_terms(scenario.money).factor * HOURS_PER_MONTH
+    hosting = 0.0 if pool.offer.terms == "reserved" else hosting_of(pool, hosting_usd_per_kw).value
     return (hour + pool.idle_usd_per_hour) * HOURS_PER_MONTH + hosting
 
 
-def spot_factor(scenario: Scenario) -> float:
-    """Rent with a share of spot hours over rent without."""
-    m = scenario.money
-    spot = m.spot_price_share * (1.0 + m.spot_spare)
-    return 1.0 - m.spot_share + m.spot_share * spot
+def hosting_of(pool: Pool, usd_per_kw_month: Amount) -> Amount:
+    """Room of one replica a month, by the power of its devices and hosts."""
+    tdp = pool.candidate.setup.device.power.tdp_w
+    watts = tdp.value * (1.0 + pool.site.host_share) if tdp else 0.0
+    return hosting_usd_per_month(watts, pool.devices, usd_per_kw_month)
 
 
 def scaled_usd_per_hour(pool: Pool, scenario: Scenario) -> float:
@@ -334,4 +334,5 @@ def scaled_usd_per_hour(pool: Pool, scenario: Scenario) -> float:
     use = scenario.use
     if pool.offer.terms != "rented" or not use.autoscale:
         return float("inf")
-    return pool.usd_per_replica_hour * spot_factor(scenario) * (1.0 + use.autoscale_overhead)
+    factor = spot_terms(scenario.money).factor * (1.0 + autoscale_overhead(use))
+    return pool.usd_per_replica_hour * factor

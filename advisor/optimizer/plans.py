@@ -7,9 +7,11 @@ from typing import Literal
 import numpy as np
 
 from advisor.catalogue.widths import width
+from advisor.cost.amount import Amount, product
+from advisor.cost.carbon import energy_kwh_per_month, operating_kgco2e
 from advisor.errors import MissingDataError
 from advisor.optimizer.assemble import Question, money_row
-from advisor.optimizer.demand import ClassDemand
+from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.mix import MixSolution
 from advisor.optimizer.money import (
     PoolUse,
@@ -21,7 +23,7 @@ from advisor.optimizer.money import (
 from advisor.optimizer.options import Option, kind_of, part_of
 from advisor.optimizer.parts import PartTokens
 from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
-from advisor.optimizer.ranges import NORMAL_95_OVER_80
+from advisor.optimizer.ranges import NORMAL_95_OVER_80, estimate_of, ranged
 from advisor.optimizer.result import (
     ClassResult,
     Deployment,
@@ -296,29 +298,43 @@ def _overall(question: Question, used: list[int], volume: Floats) -> QualityChec
 
 
 def _power(question: Question, uses: tuple[PoolUse, ...]) -> Estimate | None:
+    """Peak power with the errors of the power curves, of host share and PUE."""
     site = question.facts.site
     if any(u.pool.power is None for u in uses) or not uses:
         return None
-    watts = sum(
-        site.wall_w(u.pool.power.busy_w) * u.pool.devices * u.replicas for u in uses if u.pool.power
-    )
-    label = weakest(*(u.pool.candidate.setup.evidence for u in uses))
-    return estimate(watts, Spread(0.2, 0.35), label, Text.of("because_peak_power", site=site.id))
+    powers = [(u.pool.power, u.pool.devices * u.replicas) for u in uses if u.pool.power]
+    watts = sum(p.busy_w * n for p, n in powers)
+    host = site.terms.host_power_share
+    around = Amount(*(1.0 + x for x in (host.value, host.low, host.high)))
+    whole = product(ranged(watts, _widest(uses)), around, site.terms.pue)
+    because = Text.of("because_peak_power", site=site.id)
+    return estimate_of(whole, _power_label(uses), because)
+
+
+def _widest(uses: tuple[PoolUse, ...]) -> Spread:
+    return max((u.pool.power.spread for u in uses if u.pool.power), key=lambda s: s.q80)
+
+
+def _power_label(uses: tuple[PoolUse, ...]) -> Evidence:
+    labels = [u.pool.power.evidence for u in uses if u.pool.power]
+    return weakest(*labels, *(u.pool.candidate.setup.evidence for u in uses))
 
 
 def _carbon(question: Question, uses: tuple[PoolUse, ...]) -> Estimate | None:
+    """Carbon of the month's energy on the site's grid."""
     site = question.facts.site
-    if site.kgco2e_per_kwh is None or not uses or any(u.pool.power is None for u in uses):
+    if site.grid is None or not uses or any(u.pool.power is None for u in uses):
         return None
-    kilograms = 0.0
+    watt_hours = 0.0
     for u in uses:
         assert u.pool.power is not None
-        idle = site.kg_per_hour(u.pool.power.idle_w) * u.pool.devices
-        busy = site.kg_per_hour(u.pool.power.busy_w) * u.pool.devices
-        kilograms += idle * u.paid_h + (busy - idle) * u.used_h
-    label = weakest(*(u.pool.candidate.setup.evidence for u in uses))
+        idle, busy = u.pool.power.idle_w, u.pool.power.busy_w
+        watt_hours += (idle * u.paid_h + (busy - idle) * u.used_h) * u.pool.devices
+    mean = ranged(watt_hours / HOURS_PER_MONTH, _widest(uses))
+    terms = site.terms
+    energy = energy_kwh_per_month(mean, 1.0, terms.host_power_share, terms.pue)
     because = Text.of("because_carbon", site=site.id)
-    return estimate(kilograms, Spread(0.25, 0.45), label, because)
+    return estimate_of(operating_kgco2e(energy, site.grid), _power_label(uses), because)
 
 
 def _chips(uses: tuple[PoolUse, ...]) -> dict[str, int]:

@@ -14,7 +14,7 @@ PlanKind = Literal["mix", "small", "mid", "large", "api", "device"]
 """``mix``: best of all options; the others: only such options. ``mid``: one mid-size model."""
 PLAN_KINDS: tuple[PlanKind, ...] = ("mix", "small", "mid", "large", "api", "device")
 OptionKind = Literal["replicas", "api", "device", "cascade", "routed"]
-Terms = Literal["rented", "owned", "bought"]
+Terms = Literal["rented", "reserved", "owned", "bought"]
 LineKind = Literal[
     "rent",
     "spot-risk",

@@ -30,6 +30,7 @@ KINDS: dict[PlanKind, str] = {
 }
 TERMS: dict[Terms, str] = {
     "rented": "terms_rented",
+    "reserved": "terms_reserved",
     "owned": "terms_owned",
     "bought": "terms_bought",
 }

@@ -128,7 +128,6 @@ class Ownership(Record, frozen=True):
     host_share: Fact
     pue: Fact
     host_power_share: Fact
-    staff_and_hosting_share_per_year: Fact
 
 
 class Wage(Record, frozen=True):
@@ -151,6 +150,10 @@ class Operation(Record, frozen=True):
         Room, cooling and racks for a kilowatt provisioned, electricity apart.
     egress_usd_per_gb, egress_bytes_per_token
         Traffic to users on a cloud, and its size per streamed token.
+    spot_price_share, spot_spare_share
+        Spot price over the same seller's on-demand price; more capacity kept against reclaims.
+    autoscale_overhead_share
+        Hours paid beyond those that serve where replicas come and go.
     spot_interruptions_per_month, spot_lost_hours, spot_correlated_share
         Reclaims of one device, hours until its replacement serves, and the part of reclaims
         that take all devices of one type and zone together.
@@ -166,6 +169,9 @@ class Operation(Record, frozen=True):
     hosting_usd_per_kw_month: Fact
     egress_usd_per_gb: Fact
     egress_bytes_per_token: Fact
+    spot_price_share: Fact
+    spot_spare_share: Fact
+    autoscale_overhead_share: Fact
     spot_interruptions_per_month: Fact
     spot_lost_hours: Fact
     spot_correlated_share: Fact

@@ -199,7 +199,8 @@ class Use(Record, frozen=True):
         Largest replica tried.
     autoscale
         Rented replicas may come and go with the hours; they are then paid by the hour,
-        and ``autoscale_overhead`` of it on top: replicas that start, and stop late.
+        and ``autoscale_overhead`` of it on top (left out: the catalogue's): replicas that
+        start, and stop late.
     tokens_of
         Model whose tokens the workload's lengths count in: another vocabulary then needs more
         or fewer for the same text. Left out: every model's own.
@@ -222,7 +223,7 @@ class Use(Record, frozen=True):
     precisions: AnyOf = "any"
     max_devices_per_replica: Count = 16
     autoscale: bool = True
-    autoscale_overhead: Share = 0.1
+    autoscale_overhead: Share | None = None
     tokens_of: Name | None = None
     answers_of: Name | None = None
     outputs: tuple[OutputNote, ...] = msgspec.field(default=(), name="output")
@@ -270,7 +271,7 @@ class MoneyTerms(Record, frozen=True):
         The user's own quotes for a device-hour.
     spot_share
         Share of rented hours taken as spot, at ``spot_price_share`` of the price; each needs
-        ``spot_spare`` more capacity against interruptions.
+        ``spot_spare`` more capacity against interruptions. Both left out: the catalogue's.
     """
 
     currency: Currency = "USD"
@@ -280,8 +281,8 @@ class MoneyTerms(Record, frozen=True):
     staff_usd_per_month: NotNegative | None = None
     rent_usd_per_hour: dict[str, Positive] = msgspec.field(default_factory=dict)
     spot_share: Share = 0.0
-    spot_price_share: OpenShare = 0.5
-    spot_spare: Share = 0.1
+    spot_price_share: OpenShare | None = None
+    spot_spare: Share | None = None
 
 
 class Routing(Record, frozen=True):
