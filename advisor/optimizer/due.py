@@ -84,19 +84,28 @@ def _app(scenario: Scenario, site: Site, row: OnDevice, model_bytes: float) -> C
     return Charge("phone", bill.total_usd_per_month, bill.evidence, because)
 
 
+def tuning_once(tuned: Tuned, cost: TuningCost) -> Amount:
+    """Return compute and data of a fine-tuning, US dollars once."""
+    assert cost.usd is not None
+    return total((cost.usd, exactly(tuned.usd_data)))
+
+
+def monthly(scenario: Scenario, once: Amount) -> Amount:
+    """Spread a one-off cost over the horizon, with interest."""
+    interest = prices.ownership().interest_per_year.value
+    return amortised_usd_per_month(once, scenario.money.horizon_months, interest)
+
+
 def _tuning(scenario: Scenario, tuned: Tuned, today: dt.date) -> Charge:
     """Fine-tuning and its data, spread over the horizon with interest."""
     cost = tuning_of(scenario, tuned, today)
-    assert cost.usd is not None
     months = scenario.money.horizon_months
-    once = total((cost.usd, exactly(tuned.usd_data)))
-    interest = prices.ownership().interest_per_year.value
+    once = tuning_once(tuned, cost)
     because = Text.of(
         "because_tuning", hours=cost.device_hours.value, device=get_device(tuned.hw).name,
         usd=once.value, months=months,
     )  # fmt: skip
-    spread = amortised_usd_per_month(once, months, interest)
-    return Charge("fine-tune", spread, "estimated", because)
+    return Charge("fine-tune", monthly(scenario, once), "estimated", because)
 
 
 def tuning_of(scenario: Scenario, tuned: Tuned, today: dt.date) -> TuningCost:
@@ -107,14 +116,26 @@ def tuning_of(scenario: Scenario, tuned: Tuned, today: dt.date) -> TuningCost:
     MissingDataError
         If the device has no rent.
     """
+    job = TuningJob(tokens=tuned.training_tokens, method=tuned.method)
+    hour = training_hour(scenario, tuned, today)
+    return tuning_cost(get_model(tuned.base), get_device(tuned.hw), job, hour)
+
+
+def training_hour(scenario: Scenario, tuned: Tuned, today: dt.date) -> Amount:
+    """Return the rent of an hour of the device a model is tuned on.
+
+    Raises
+    ------
+    MissingDataError
+        If it has none.
+    """
     device = get_device(tuned.hw)
     given = scenario.money.rent_usd_per_hour.get(device.id)
     hour = hourly_prices(device, given, None, today).rented
     if hour is None:
         msg = f"tuned {tuned.name!r}: {device.name} has no rent; give money.rent_usd_per_hour"
         raise MissingDataError(msg)
-    job = TuningJob(tokens=tuned.training_tokens, method=tuned.method)
-    return tuning_cost(get_model(tuned.base), device, job, amount_of(hour))
+    return amount_of(hour)
 
 
 def retrieval_usd(scenario: Scenario) -> Floats:

@@ -80,3 +80,44 @@ class UserSide:
     memory_bytes: float
     support_share: Estimate
     phones_that_hold: Estimate | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What fine-tuning buys: the score before, None where nobody measured it, and after."""
+
+    metric: str
+    before: float | None
+    after: float
+    source: str
+
+
+@dataclass(frozen=True)
+class TunedCost:
+    """What a vertical model costs to make, beside what it buys.
+
+    Parameters
+    ----------
+    device_hours
+        Of the job stated.
+    usd_once, usd_per_month
+        Compute and data; spread over the horizon with interest.
+    full_usd
+        The same tokens with all weights trained.
+    pretraining_tokens, pretraining_usd
+        The same model from nothing on the least tokens that make sense; the range reaches to
+        what small models are trained on.
+    """
+
+    name: str
+    base_name: str
+    method: str
+    hw_name: str
+    training_tokens: float
+    device_hours: Estimate
+    usd_once: Estimate
+    usd_per_month: Estimate
+    full_usd: Estimate
+    pretraining_tokens: float
+    pretraining_usd: Estimate
+    gains: tuple[Gain, ...]

@@ -28,6 +28,7 @@ from advisor.optimizer.result import (
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.singles import Singles
 from advisor.optimizer.verify import Simulate, verified
+from advisor.optimizer.vertical import vertical_of
 from advisor.schema.scenario import Scenario
 from advisor.schema.text import Text
 
@@ -107,6 +108,7 @@ def _assembled(
         warnings=_warnings(facts),
         oldest_price=_oldest(facts, winner),
         data={**shared_versions(), "asked": str(facts.today)},
+        tuned=vertical_of(facts),
     )
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.optimizer.parts import Part, PartTokens, UserSide
+from advisor.optimizer.parts import Part, PartTokens, TunedCost, UserSide
 from advisor.perf.intervals import Estimate
 from advisor.schema.text import Text
 
@@ -343,7 +343,8 @@ class Recommendation:
     """All of one answer; ``plan`` None: nothing fits, see ``infeasible``.
 
     ``currency`` and ``per_usd`` are for rendering: all money here is in US dollars.
-    ``data``: versions and dates of what the answer rests on.
+    ``data``: versions and dates of what the answer rests on. ``tuned``: every tuned model of
+    the scenario, whether it serves or not.
     """
 
     title: str
@@ -364,6 +365,7 @@ class Recommendation:
     warnings: tuple[Text, ...]
     oldest_price: dt.date | None
     data: dict[str, str]
+    tuned: tuple[TunedCost, ...] = ()
 
 
 @dataclass(frozen=True)

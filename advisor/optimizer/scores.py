@@ -13,6 +13,7 @@ from advisor.errors import UnknownNameError
 from advisor.quality.own import read_own
 from advisor.quality.scores import counting_sd, is_quantised, spreads
 from advisor.quality.tasks import questions_of
+from advisor.quality.text import always_reasons, may_reason
 from advisor.schema.fact import Evidence
 from advisor.schema.price import Score
 from advisor.schema.question import Quality
@@ -25,7 +26,8 @@ class ScoreFact:
     """Share of right answers, with the half-width of its 80 % range.
 
     ``source`` names publication or file; ``evidence``: ``measured`` for published and own
-    evaluations, ``estimated`` for assumptions; ``thinking``: reached by reasoning first.
+    evaluations, ``estimated`` for assumptions; ``thinking``: reached by reasoning first, or
+    possibly so.
     """
 
     value: float
@@ -75,22 +77,17 @@ class ScoreBook:
             return own
         if model_id not in scored_on(metric):
             return None
-        rows = [row for row in scores_on(model_id, metric) if self._counts(row, metric)]
+        variants = {self._quality.variant, "", "unspecified"}
+        if self._quality.variant == "instruct" and always_reasons(model_id):
+            variants.add("thinking")
+        rows = [row for row in scores_on(model_id, metric) if _counts(row, metric, variants)]
         if not rows:
             return None
-        best = max(rows, key=_preferred)
+        able = may_reason(model_id)
+        best = max(rows, key=lambda row: (not _thought(row, able), *_preferred(row)))
         half = _half80(best, self._spread)
-        thinking = best.variant.split(", ")[0] == "thinking"
+        thinking = _thought(best, able)
         return ScoreFact(best.score / 100.0, half, best.source, "measured", thinking)
-
-    def _counts(self, row: Score, metric: str) -> bool:
-        wanted = self._quality.variant
-        return (
-            row.benchmark == metric
-            and row.unit == "%"
-            and row.variant.split(", ")[0] in (wanted, "", "unspecified")
-            and 0 < row.score < 100
-        )
 
     def models_on(self, metric: str) -> set[str]:
         """Return the ids of models that may have a score on a metric."""
@@ -111,6 +108,21 @@ class ScoreBook:
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         msg = f"no model has a score on {metric!r}.{hint} List: advisor catalogue quality"
         raise UnknownNameError(msg, suggestions=close)
+
+
+def _counts(row: Score, metric: str, variants: set[str]) -> bool:
+    return (
+        row.benchmark == metric
+        and row.unit == "%"
+        and row.variant.split(", ")[0] in variants
+        and 0 < row.score < 100
+    )
+
+
+def _thought(row: Score, able: bool) -> bool:
+    """Tell whether a score may have been reasoned for: it says so, or leaves it open."""
+    variant = row.variant.split(", ")[0]
+    return variant == "thinking" or (able and variant in ("", "unspecified"))
 
 
 def _preferred(row: Score) -> tuple[bool, str]:

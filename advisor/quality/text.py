@@ -75,10 +75,14 @@ class Reasoning(Record, frozen=True):
 
 
 class Reasoners(Record, frozen=True):
-    """Models that always reason before they answer, and where that is said."""
+    """Models that reason before they answer, and where that is said.
+
+    ``switchable``: they can answer at once as well.
+    """
 
     models: tuple[str, ...]
     source: str
+    switchable: bool = False
 
 
 class LengthFile(Record, frozen=True):
@@ -200,6 +204,16 @@ def always_reasons(model: str) -> bool:
     """Tell whether a model reasons before every answer.
 
     >>> always_reasons("deepseek-r1"), always_reasons("qwen2.5-7b")
+    (True, False)
+    """
+    wanted = model_names().get(normalise(model), normalise(model))
+    return any(wanted in row.models for row in length_file().reasoners if not row.switchable)
+
+
+def may_reason(model: str) -> bool:
+    """Tell whether a model can reason before it answers, always or by a switch.
+
+    >>> may_reason("qwen3-8b"), may_reason("qwen2.5-7b")
     (True, False)
     """
     wanted = model_names().get(normalise(model), normalise(model))

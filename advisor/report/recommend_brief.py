@@ -20,6 +20,7 @@ from advisor.report.recommend_words import (
     score_words,
     time_words,
     title_of,
+    tuned_words,
 )
 
 MOST_EXCLUDED = 60
@@ -63,6 +64,7 @@ def _plan_sections(rec: Recommendation, plan: Plan, lang: str) -> list[Section]:
         Section(say("brief_plan", lang), items=[*options, *deployments, *replays]),
         _bill(rec, plan, lang),
         _users(plan, rec, lang),
+        _tuned(rec, lang),
         _classes(plan, lang),
         _others(rec, lang),
     ]
@@ -112,6 +114,28 @@ def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
             ]
         )
     return Section(say("brief_users", lang), head=[say(n, lang) for n in names], rows=rows)
+
+
+def _tuned(rec: Recommendation, lang: str) -> Section:
+    """Return what tuned models cost to make, beside all weights and a model from nothing."""
+    names = ("col_what", "col_once", "col_month", "col_full", "col_anew")
+    rows = [
+        [
+            t.name,
+            _range(t.usd_once, rec),
+            _range(t.usd_per_month, rec),
+            _range(t.full_usd, rec),
+            _range(t.pretraining_usd, rec),
+        ]
+        for t in rec.tuned
+    ]
+    words = [tuned_words(t, rec, lang) for t in rec.tuned]
+    head = [say(n, lang) for n in names]
+    return Section(say("brief_tuned", lang), paragraphs=words, head=head, rows=rows)
+
+
+def _range(e: Estimate, rec: Recommendation) -> str:
+    return f"{money(e.value, rec)} ({money(e.low80, rec)}–{money(e.high80, rec)})"
 
 
 def _percent(e: Estimate) -> str:

@@ -16,6 +16,7 @@ from advisor.report.recommend_words import (
     money,
     score_words,
     title_of,
+    tuned_words,
     user_words,
     value_words,
 )
@@ -147,6 +148,8 @@ def _plan_rows(plan: Plan, rec: Recommendation, lang: str) -> list[str]:
             rows.append(say(text, lang))
         words = user_words(option, lang)
         rows += [words] if words else []
+    used = {part.model_id for option in plan.options for part in option.parts}
+    rows += [tuned_words(t, rec, lang) for t in rec.tuned if t.name in used]
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from advisor.optimizer.parts import TunedCost
 from advisor.optimizer.result import (
     Flip,
     LatencyCheck,
@@ -189,6 +190,26 @@ def user_words(option: PlanOption, lang: str) -> str:
             day=part,
             size=f"{gib(user.download_bytes)} GiB",
             support=f"{100 * user.support_share.value:.0f}",
+        ),
+        lang,
+    )
+
+
+def tuned_words(tuned: TunedCost, rec: Recommendation, lang: str) -> str:
+    """Return what a tuned model costs to make and what that buys, in a line."""
+    gains = [
+        f"{g.metric} {'?' if g.before is None else f'{g.before:.3f}'} → {g.after:.3f}"
+        for g in tuned.gains
+    ]
+    return say(
+        Text.of(
+            "rec_tuned",
+            name=tuned.name,
+            method=tuned.method,
+            hours=significant(tuned.device_hours.value),
+            device=tuned.hw_name,
+            once=money(tuned.usd_once.value, rec),
+            gains=", ".join(gains),
         ),
         lang,
     )

@@ -67,7 +67,7 @@ class Quality(Record, frozen=True):
     evaluation_csv
         The user's own evaluation, relative to the scenario file; goes before published scores.
     variant
-        Which published variant counts.
+        Which published variant counts; models that always think first count as ``instruct`` too.
     four_bit_loss_points
         What weights below 8 bits cost in points, where the score is of the full weights.
     spread_points

@@ -37,11 +37,13 @@ class Run(Record, frozen=True):
 class TrainingFile(Record, frozen=True):
     """``advisor/catalogue/training.toml``.
 
-    ``usable_memory_share`` is the part of a device's memory that training may fill.
+    ``usable_memory_share`` is the part of a device's memory that training may fill,
+    ``tokens_per_parameter`` what a model from nothing is trained on.
     """
 
     schema: Literal[1]
     usable_memory_share: Fact
+    tokens_per_parameter: Fact
     utilisation: tuple[Utilisation, ...]
     run: tuple[Run, ...]
     source: tuple[Source, ...]
