@@ -123,7 +123,7 @@ def documents(**row):
 
 
 def test_retrieval_is_calls_times_tokens_times_price():
-    rec = recommend(documents(), EXAMPLES, TODAY)
+    rec = recommend(documents(seconds=0.0), EXAMPLES, TODAY)
     line = next(x for x in rec.plan.lines if x.kind == "retrieval")
     assert line.usd_per_month.value == pytest.approx(900_000 * (40 + 12_000) * 0.02 / 1e6)
     assert line.what == "answer"

@@ -11,9 +11,13 @@ import pytest
 
 from advisor.catalogue import prices
 from advisor.catalogue.devices import get_device
+from advisor.catalogue.models import get_model
 from advisor.catalogue.scenarios import read_scenario
+from advisor.catalogue.training import training_mfu
 from advisor.cost.hourly import HOURS_PER_MONTH
+from advisor.cost.training import lora_parameters
 from advisor.estimator.owning import purchase_usd
+from advisor.estimator.tuning import adapter_matrices
 from advisor.optimizer.assemble import facts_of, question_of
 from advisor.optimizer.electricity import curve_spread
 from advisor.optimizer.hardware import hardware_of, spot_terms
@@ -23,6 +27,9 @@ from advisor.optimizer.options import scaled_usd_per_hour
 from advisor.optimizer.plans import usd_of
 from advisor.optimizer.recommend import recommend
 from advisor.optimizer.search import best_plan
+from advisor.optimizer.vertical import vertical_of
+from advisor.perf.parameters import active_parameters, total_parameters
+from advisor.report.recommend_brief import brief_markdown
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TODAY = dt.date(2026, 11, 23)
@@ -154,3 +161,38 @@ def test_owned_devices_at_no_price_still_pay_power_room_and_people():
     site = prices.get_site("deu").usd_per_kwh.value
     most = devices * watts * 1.54 / 1e3 * HOURS_PER_MONTH * site
     assert 0 < usd(plan, "energy") < most
+
+
+def test_a_tuned_model_shows_its_cost_beside_its_score_and_a_model_from_nothing():
+    rec = answer("financial-qa")
+    (tuned,) = rec.tuned
+    shape = get_model("qwen3-8b").shape
+    n, d = active_parameters(shape), 50e6
+    adapters = lora_parameters(adapter_matrices(shape), 16)
+    peak = get_device("a100-sxm-80").peak.bf16_flops_per_s.value
+    mfu = training_mfu("ampere", "finetune").value
+    hours = (4 * n * d + 6 * adapters * d) / (peak * mfu * 3600)
+    assert tuned.device_hours.value == pytest.approx(hours)
+    full = 6 * n * d / (peak * mfu * 3600)
+    assert tuned.full_usd.value / tuned.usd_once.value == pytest.approx(full / hours)
+    assert tuned.pretraining_tokens == pytest.approx(20 * total_parameters(shape))
+    from_nothing = 6 * n * tuned.pretraining_tokens / (peak * 3600)
+    from_nothing /= training_mfu("ampere", "pretrain").value
+    rent = tuned.usd_once.value / hours
+    assert tuned.pretraining_usd.value == pytest.approx(from_nothing * rent)
+    # One year at 8 %: a payment of 1.08 over twelve months.
+    assert tuned.usd_per_month.value == pytest.approx(tuned.usd_once.value * 1.08 / 12)
+    (line,) = lines(rec.plan, "fine-tune")
+    assert line.usd_per_month.value == pytest.approx(tuned.usd_per_month.value)
+    assert line.usd_per_month.high80 == pytest.approx(tuned.usd_per_month.high80)
+    assert [(g.metric, g.before, g.after) for g in tuned.gains] == [("FinanceIQ", None, 0.66)]
+    for lang in ("en", "zh"):
+        assert "FinanceIQ ? → 0.660" in brief_markdown(rec, lang, "x")
+
+
+def test_a_gain_names_the_base_score_where_it_was_measured():
+    base = read_scenario(EXAMPLES / "financial-qa.toml")
+    tuned = msgspec.structs.replace(base.tuned[0], scores={"C-Eval": 0.9}, usd_data=1000.0)
+    found = vertical_of(facts_of(msgspec.structs.replace(base, tuned=(tuned,)), EXAMPLES, TODAY))[0]
+    assert 0.5 < found.gains[0].before < 0.9
+    assert found.usd_once.value > 1000

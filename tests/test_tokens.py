@@ -16,14 +16,22 @@ from hypothesis import strategies as st
 from advisor.catalogue.scenarios import read_scenario
 from advisor.optimizer.assemble import facts_of, question_of
 from advisor.optimizer.capacity import capacity_of, unloaded
+from advisor.optimizer.demand import lengths_of
 from advisor.optimizer.fleets import fleets_of
 from advisor.optimizer.kinds import solved
 from advisor.optimizer.recommend import recommend
 from advisor.optimizer.remote import tariff_of
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.tokens import TokenUse, token_ratio, token_use
-from advisor.quality.text import always_reasons, answer_ratio, any_density, text_per_token
+from advisor.quality.text import (
+    always_reasons,
+    answer_ratio,
+    any_density,
+    may_reason,
+    text_per_token,
+)
 from advisor.schema.question import AssumedScore, OutputNote
+from advisor.traffic.facts import get_preset
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TODAY = dt.date(2026, 11, 23)
@@ -248,3 +256,70 @@ def test_a_short_context_keeps_out_what_thinks_beyond_it():
         length="exact",
     )
     assert list(use.within(classes, 128_000)) == [True, False]
+
+
+def test_a_score_that_may_be_reasoned_for_asks_for_tokens_and_a_plain_one_is_preferred():
+    tutor = read_scenario(EXAMPLES / "math-tutor.toml")
+    found = facts_of(tutor, EXAMPLES, TODAY)
+    assert found.models.excluded["nemotron-nano-9b-v2"].key == "out_reasoning"
+    assert may_reason("qwen3-14b")
+    assert not always_reasons("qwen3-14b")
+    plain = next(m for m in found.models.models if m.id == "qwen3-14b")
+    assert not plain.scores[0].thinking
+    thinker = next(m for m in found.models.models if m.id == "r1-distill-qwen-7b")
+    assert thinker.scores[0].thinking
+    assert thinker.tokens.hidden[0] == 1500
+
+
+def test_a_thinking_model_pays_for_its_tokens_in_replicas():
+    tutor = read_scenario(EXAMPLES / "math-tutor.toml")
+    use = msgspec.structs.replace(
+        tutor.use, models=("r1-distill-qwen-7b",), apis=(), rent=("rtx-4090",)
+    )
+    quick = tuple(msgspec.structs.replace(o, reasoning_tokens=0.0) for o in use.outputs)
+    plans = [
+        recommend(
+            msgspec.structs.replace(tutor, use=msgspec.structs.replace(use, outputs=outputs)),
+            EXAMPLES,
+            TODAY,
+        ).plan
+        for outputs in (quick, use.outputs)
+    ]
+    busy = [sum(x.usd_per_month.value for x in p.lines if x.kind == "rent") for p in plans]
+    # 1500 tokens before an answer of 260: the work is several times as much, the text the same.
+    assert busy[1] > 3 * busy[0]
+    first, shown = (p.classes[0].latency[0].value_s.value for p in plans)
+    assert shown > first + 1500 * 0.005
+    per_text = [p.usd_per_1000_characters.value / p.usd_per_month.value for p in plans]
+    assert per_text[0] == pytest.approx(per_text[1])
+
+
+def test_the_replay_gets_the_tokens_of_each_model():
+    tutor = read_scenario(EXAMPLES / "math-tutor.toml")
+    use = msgspec.structs.replace(tutor.use, models=("r1-distill-qwen-7b",), apis=())
+    question = question_of(facts_of(msgspec.structs.replace(tutor, use=use), EXAMPLES, TODAY))
+    (part,) = fleets_of(question, solved(question, best_plan(question), {}))
+    text = token_ratio("r1-distill-qwen-7b", "gpt-4o", "en")[0]
+    (one,) = part.workload.classes
+    assert one.isl_tokens == pytest.approx(700 * text)
+    assert one.osl_tokens == pytest.approx(260 * text + 1500)
+
+
+def test_a_preset_keeps_its_sessions_in_another_vocabulary():
+    base = service(NOTE)
+    one = msgspec.structs.replace(
+        base.workload.classes[0], preset="chat", isl_tokens=None, osl_tokens=None, isl_cv=0.0,
+        osl_cv=0.0, share=1.0, shared_prefix_tokens=None,
+    )  # fmt: skip
+    workload = msgspec.structs.replace(base.workload, classes=(one,))
+    question = question_of(
+        facts_of(msgspec.structs.replace(base, workload=workload), EXAMPLES, TODAY)
+    )
+    (part,) = fleets_of(question, solved(question, best_plan(question), {}))
+    preset = get_preset("chat")
+    (moved,) = part.workload.classes
+    text = token_ratio("deepseek-r1", "qwen3-8b", "zh")[0]
+    assert moved.preset is None
+    assert moved.isl_tokens == pytest.approx(text * lengths_of(one)[0])
+    assert (moved.turns, moved.gap_s) == (preset.turns, preset.gap_s)
+    assert moved.shared_prefix_tokens == int(preset.shared_prefix_tokens * text)
