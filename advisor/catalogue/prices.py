@@ -49,6 +49,7 @@ def _files_with(pattern: str) -> tuple[PriceFile, ...]:
     return tuple(_file(path) for path, text in _texts() if found.search(text))
 
 
+@cache
 def rentals(device_id: str) -> tuple[Rental, ...]:
     """Return every rental quote of a device, newest first."""
     files = _files_with(rf'^device = "{re.escape(device_id)}"$')

@@ -200,6 +200,7 @@ def any_density(language: Language) -> TextDensity:
     return TextDensity(mean, min(rows), max(rows), None, STAND_IN, "estimated", source)
 
 
+@cache
 def always_reasons(model: str) -> bool:
     """Tell whether a model reasons before every answer.
 
@@ -210,6 +211,7 @@ def always_reasons(model: str) -> bool:
     return any(wanted in row.models for row in length_file().reasoners if not row.switchable)
 
 
+@cache
 def may_reason(model: str) -> bool:
     """Tell whether a model can reason before it answers, always or by a switch.
 
