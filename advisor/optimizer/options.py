@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from advisor.optimizer.electricity import DevicePower, Site, device_power
 from advisor.optimizer.hardware import HIRED, Offer, autoscale_overhead, spot_terms
 from advisor.optimizer.models import Size
 from advisor.optimizer.parts import Part, UserSide
-from advisor.optimizer.problem import Bools, Floats
+from advisor.optimizer.problem import Bools, Floats, Ints
 from advisor.optimizer.result import OptionKind, PlanKind
 from advisor.optimizer.scores import ScoreFact
 from advisor.optimizer.tokens import TokenUse
@@ -39,16 +40,18 @@ class Pool:
     ----------
     per_s
         ``(C,)`` requests per second of one replica, 0 for classes it doesn't serve.
-    power
-        Of one device, None where unknown.
     """
 
     name: str
     candidate: Candidate
     offer: Offer
     per_s: Floats
-    power: DevicePower | None
     site: Site
+
+    @cached_property
+    def power(self) -> DevicePower | None:
+        """Power of one device, None where unknown; most pools are dropped before it matters."""
+        return device_power(self.candidate)
 
     @property
     def devices(self) -> int:
@@ -172,21 +175,30 @@ def worth_keeping(
         )
         for p in pools
     ]
-    for j in range(len(pools)):
-        for i in range(len(pools)):
-            if i == j or not keep[i] or group[i] != group[j]:
-                continue
-            no_worse = (
-                price[i] <= price[j] and (unit[i] <= unit[j]).all() and (score[i] >= score[j]).all()
-            )
-            if no_worse and (i < j or price[i] < price[j] or (unit[i] < unit[j]).any()):
-                keep[j] = False
-                break
+    # What is rented by the hour can do all that a term can.
+    rivals = [(g[0], "rented" if g[1] == "reserved" else g[1], *g[2:]) for g in group]
+    kinds = list(dict.fromkeys(rivals))
+    bound = np.array([g[1] == "reserved" for g in group])
+    keep &= ~_beaten(np.array([kinds.index(g) for g in rivals]), bound, price, unit, score)
     good = np.where(score >= floors - SAME_SCORE, unit, np.inf)
     together = np.maximum(good @ rate, price)
     weak = np.where((score < floors - SAME_SCORE).all(axis=1), unit.min(axis=1), np.inf)
     columns = np.stack([*good.T, together, weak], axis=1)
     return keep & _short_list(group, columns, keep)
+
+
+def _beaten(group: Ints, bound: Bools, price: Floats, unit: Floats, score: Floats) -> Bools:
+    """``(P,)`` pools that another of their group beats in everything; of equals the first stays.
+
+    ``bound``: kept for a term, so no match for what comes and goes.
+    """
+    rows = np.arange(len(price))
+    cheaper = unit[:, None] < unit[None, :]
+    no_worse = (group[:, None] == group) & ~(bound[:, None] & ~bound) & (price[:, None] <= price)
+    no_worse &= (unit[:, None] <= unit[None, :]).all(axis=-1)
+    no_worse &= (score[:, None] >= score[None, :]).all(axis=-1)
+    better = (rows[:, None] < rows) | (price[:, None] < price) | cheaper.any(axis=-1)
+    return np.asarray((no_worse & better & (rows[:, None] != rows)).any(axis=0))
 
 
 def _short_list(group: Sequence[object], costs: Floats, keep: Bools) -> Bools:
@@ -252,7 +264,6 @@ def pools_of(
     rented = np.array([c.privacy == "any" for c in classes])
     housed = np.array([c.privacy != "on-device" for c in classes])
     for candidate in candidates:
-        power = device_power(candidate)
         for offer in candidate.hardware.offers:
             may = rented if offer.terms in HIRED else housed
             own = np.where(may, candidate.capacity.per_s, 0.0)
@@ -261,7 +272,7 @@ def pools_of(
             for suffix, full in _splits(candidate, own, classes):
                 name = f"{candidate.name}{suffix}{TERM_MARKS[offer.terms]}"
                 rate = full * factors.get(name, 1.0)
-                found.append(Pool(name, candidate, offer, rate, power, site))
+                found.append(Pool(name, candidate, offer, rate, site))
     return found
 
 
