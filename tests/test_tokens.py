@@ -323,3 +323,27 @@ def test_a_preset_keeps_its_sessions_in_another_vocabulary():
     assert moved.isl_tokens == pytest.approx(text * lengths_of(one)[0])
     assert (moved.turns, moved.gap_s) == (preset.turns, preset.gap_s)
     assert moved.shared_prefix_tokens == int(preset.shared_prefix_tokens * text)
+
+
+def test_the_replay_of_a_routed_pair_sends_each_class_its_own_share():
+    question = question_of(
+        facts_of(read_scenario(EXAMPLES / "national-service.toml"), EXAMPLES, TODAY)
+    )
+    winner = solved(question, best_plan(question), {})
+    busy = int(np.argmax(question.problem.demand_per_s.sum(axis=0)))
+    parts = fleets_of(question, winner)
+    rates: dict[str, float] = {}
+    for part in parts:
+        for one in part.workload.classes:
+            rates[one.name] = one.share * part.workload.requests_per_s
+    compared = 0
+    for i, option in enumerate(question.options):
+        flow = winner.found.flow_per_s[i, :, busy]
+        if option.kind != "routed" or flow.sum() < 1e-6:
+            continue
+        for c, one in enumerate(question.facts.demand.classes):
+            for side, share in enumerate(option.reach):
+                wanted = flow[c] * share[c]
+                assert rates.get(f"{one.name} ({i}.{side})", 0.0) == pytest.approx(wanted, abs=1e-5)
+                compared += 1
+    assert compared

@@ -22,6 +22,7 @@ from advisor.optimizer.kinds import Solved
 from advisor.optimizer.options import Option
 from advisor.optimizer.pairs import joint_of
 from advisor.optimizer.plans import LEAST_SHARE
+from advisor.optimizer.problem import Floats
 from advisor.optimizer.remote import tariff_of
 from advisor.schema.fleet import ApiTier, DeviceTier, Fleet, JointScores, ReplicaTier, Route, Tier
 from advisor.schema.workload import TrafficClass, Workload
@@ -180,11 +181,11 @@ class _Tiers:
         return name
 
 
-def _sides(question: Question, option: Option) -> list[tuple[int | None, float]]:
-    """Return (pool, share of requests) of each part of an option; None: no pool."""
+def _sides(question: Question, option: Option) -> list[tuple[int | None, Floats]]:
+    """Return (pool, share of each class's requests) of an option's parts; None: no pool."""
     pools = [p for p, _ in option.uses]
     if len(option.parts) == 1:
-        return [(pools[0] if pools else None, 1.0)]
+        return [(pools[0] if pools else None, option.reach[0])]
     return [(_pool_of(question, option, pools, k), part) for k, part in enumerate(option.reach)]
 
 
@@ -211,7 +212,7 @@ def _split_part(question: Question, one: Solved, group: list[int], t: int) -> Pa
         option = question.options[i]
         for c, source in enumerate(question.facts.scenario.workload.classes):
             for side, (pool, part) in enumerate(_sides(question, option)):
-                rate = float(flow[i, c]) * part
+                rate = float(flow[i, c] * part[c])
                 if rate <= LEAST_SHARE:
                     continue
                 prices = _prices(question, option, side, c, side)
@@ -343,7 +344,7 @@ def _cascade_part(question: Question, one: Solved, index: int, t: int) -> Part:
     ]
     for api, share in zip(option.apis, option.reach, strict=True):
         tiers.usd_per_hour += sum(
-            float(r) * share * 3600.0 * _api_usd(question, api, c) for c, r in enumerate(flow)
+            float(r * share[c]) * 3600.0 * _api_usd(question, api, c) for c, r in enumerate(flow)
         )
     parents = {s.name: s.name for s, _ in classes}
     return Part(fleet, _traffic(question, classes), parents, tiers.pools, tiers.usd_per_hour)

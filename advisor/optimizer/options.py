@@ -110,6 +110,8 @@ class Option:
         What each of ``parts`` makes of the workload's lengths.
     user
         What it takes of users' own devices, if it runs there.
+    sent
+        ``(C,)`` share that reaches the second of two parts; ``share_to_large`` is its mean.
     """
 
     name: str
@@ -133,14 +135,15 @@ class Option:
     apis: tuple[int | None, ...] = (None,)
     tokens: tuple[TokenUse, ...] = ()
     user: UserSide | None = None
+    sent: Floats | None = None
 
     @property
-    def reach(self) -> tuple[float, ...]:
-        """Share of its requests that each of ``parts`` answers."""
-        if len(self.parts) == 1:
-            return (1.0,)
-        sent = self.share_to_large or 0.0
-        return (1.0 if self.kind == "cascade" else 1.0 - sent, sent)
+    def reach(self) -> tuple[Floats, ...]:
+        """``(C,)`` share of each class's requests that each of ``parts`` works on."""
+        whole = np.ones(len(self.quality))
+        if self.sent is None:
+            return (whole,)
+        return (whole if self.kind == "cascade" else whole - self.sent, self.sent)
 
 
 def worth_keeping(

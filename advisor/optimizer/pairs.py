@@ -179,6 +179,7 @@ def _routed(small: Option, large: Option, sent: Floats, quality: Floats, evidenc
         e2e_s=np.maximum(small.e2e_s, large.e2e_s),
         evidence=worst_evidence(small.evidence, large.evidence, evidence),  # type: ignore[arg-type]
         share_to_large=share,
+        sent=sent,
         quality_source=f"{small.quality_source}; {large.quality_source}",
         **_mixed(small, large, 1.0 - sent, sent),  # type: ignore[arg-type]
     )
@@ -217,6 +218,7 @@ def _cascaded(
         e2e_s=e2e,
         evidence=worst_evidence(small.evidence, large.evidence, evidence),  # type: ignore[arg-type]
         share_to_large=float(escalated.mean()),
+        sent=escalated,
         quality_source=f"{small.quality_source}; {large.quality_source}",
         **_mixed(small, large, 1.0 + more, escalated),  # type: ignore[arg-type]
     )
