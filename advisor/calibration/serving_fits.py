@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.calibration.serving_levels import Labels, Levels, Term, fit_levels
-from advisor.calibration.serving_linear import Array, Counted, log_residuals, predict_counted
+from advisor.calibration.serving_linear import (
+    Array,
+    Constants,
+    Counted,
+    log_residuals,
+    predict_counted,
+    shares_of,
+)
+from advisor.calibration.serving_predict import at_share
 from advisor.schema.engine import EngineCost, EngineEra
 
 _HOST = (("all", 0.3), ("era-kind", 1.5))
@@ -36,10 +44,13 @@ WAIT_TERMS = (
 )
 SCALE_TPOT, SCALE_TTFT = 0.05, 0.1
 """Log errors below these count quadratically: about the scatter of repeated runs."""
-OBSERVATIONS_TPOT = {"dense": 1.0, "moe": 0.1}
+OBSERVATIONS_TPOT = {"dense": 0.25, "moe": 0.05}
 OBSERVATIONS_TTFT = 8.0
 """What a (device, model) group of an era counts for, however many runs it has: its runs err
 alike. Scatter between groups of an era is some 5 % in TPOT of dense and 16 % of expert models."""
+
+ABSENT_ROUNDS = 3
+"""Fits, each with the shares of absent clients that the one before it makes."""
 
 FULL_GROUP = 20
 """Runs a group needs to count in full."""
@@ -104,11 +115,24 @@ def fit_pooled(runs: Runs) -> Pooled:
     sizes = Counter(keys)
     share = np.array([1.0 / max(sizes[key], FULL_GROUP) for key in keys])
     counts = np.array([OBSERVATIONS_TPOT[era.kind] for era in runs.eras])
+    absent, pooled = np.zeros(len(labels)), None
+    for _ in range(ABSENT_ROUNDS):
+        pooled = _fit_at(counted, absent, labels, share, share * counts)
+        constants = Constants.of([pooled.cost(one) for one in labels])
+        absent = shares_of(counted, constants)
+    assert pooled is not None
+    return pooled
+
+
+def _fit_at(
+    counted: Counted, absent: Array, labels: list[Labels], share: Array, weights: Array
+) -> Pooled:
+    """Fit at given shares of absent clients: first what makes steps long, then delays."""
     steps = fit_levels(
-        counted.tpot, counted.told_tpot_s, labels, STEP_TERMS, share * counts, SCALE_TPOT
+        at_share(counted.tpot, absent), counted.told_tpot_s, labels, STEP_TERMS, weights, SCALE_TPOT
     )
     found = np.array([steps.constants(one) for one in labels])
-    wait = (counted.wait * found).sum(1)
+    wait = (at_share(counted.wait, absent) * found).sum(1)
     columns = np.column_stack(
         [wait, np.ones_like(wait), counted.clients, found[:, 0] * counted.ahead_s]
     )

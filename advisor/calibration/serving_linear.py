@@ -3,6 +3,8 @@
 In a closed loop without think time the order of events depends on how many steps requests
 take, not on how long a step lasts. Mean TTFT and TPOT of a replayed run are therefore sums of
 counted quantities times the engine's constants, and one replay a constant gives them exactly.
+What delays a request outside the engine takes its client out of the batch: runs are counted at a
+few shares of absent clients, and the share that a delay makes follows from the times themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.calibration.serving_predict import Predicted, Run, ahead_s, predict_run
+from advisor.calibration.serving_predict import (
+    ABSENT_SHARES,
+    Predicted,
+    Run,
+    absent_share,
+    ahead_s,
+    at_share,
+    decoded_tokens,
+    replay_run,
+)
 from advisor.calibration.serving_rows import Measured
 from advisor.schema.engine import EngineCost
 
@@ -28,7 +39,8 @@ class Counted:
     """Counted quantities of runs, one row each, and what was measured.
 
     ``tpot`` and ``wait`` hold kernel seconds, steps, and sequences of those steps, per output
-    token and until the first token; ``ahead_s`` kernel time of prompts that share the step.
+    token and until the first token, for each share of clients outside the engine; ``ahead_s``
+    kernel time of prompts that share the step.
     """
 
     runs: tuple[Run, ...]
@@ -58,20 +70,15 @@ class Counted:
 
 
 def count_runs(samples: Sequence[Sample]) -> Counted:
-    """Replay every run once for each constant of a step."""
-    tpot, wait, ahead = [], [], []
-    for run, _ in samples:
-        plain, step, sequence = (predict_run(run, c) for c in (_PLAIN, _STEP, _SEQUENCE))
-        further = ahead_s(run)
-        tpot.append((plain.tpot_s, step.tpot_s - plain.tpot_s, sequence.tpot_s - plain.tpot_s))
-        wait.append(
-            (plain.ttft_s - further, step.ttft_s - plain.ttft_s, sequence.ttft_s - plain.ttft_s)
-        )
-        ahead.append(further)
+    """Replay every run once for each constant of a step and each share of absent clients."""
+    ahead = [ahead_s(run) for run, _ in samples]
+    counts = np.array([[_counts(run, share) for share in ABSENT_SHARES] for run, _ in samples])
+    wait = counts[..., 1]
+    wait[..., 0] -= np.array(ahead)[:, None]
     return Counted(
         tuple(run for run, _ in samples),
-        np.array(tpot),
-        np.array(wait),
+        counts[..., 0],
+        wait,
         np.array(ahead),
         np.array([float(run.clients) for run, _ in samples]),
         np.array([m.tpot_s for _, m in samples]),
@@ -79,16 +86,55 @@ def count_runs(samples: Sequence[Sample]) -> Counted:
     )
 
 
+def _counts(run: Run, share: float) -> Array:
+    """Return kernel seconds, steps and sequences, each of TPOT and of TTFT."""
+    plain, step, sequence = (replay_run(run, c, share) for c in (_PLAIN, _STEP, _SEQUENCE))
+    base = np.array([plain.tpot_s, plain.ttft_s])
+    return np.array(
+        [base, *(np.array([p.tpot_s, p.ttft_s]) - base for p in (step, sequence))]
+    )
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Constants of each run as columns."""
+
+    steps: Array
+    wait_factor: Array
+    per_request_s: Array
+    per_client_s: Array
+
+    @classmethod
+    def of(cls, costs: Sequence[EngineCost]) -> Constants:
+        """Return those of one cost a run."""
+        steps = [(c.kernel_factor, c.per_step_s, c.per_sequence_s) for c in costs]
+        delays = [(c.wait_factor, c.per_request_s, c.per_client_s) for c in costs]
+        return cls(np.array(steps), *np.array(delays).T)
+
+
+def shares_of(counted: Counted, constants: Constants) -> Array:
+    """Return the share of its cycle that each run's clients are outside the engine."""
+    delays = constants.per_request_s + counted.clients * constants.per_client_s
+    tpots = (counted.tpot * constants.steps[:, None, :]).sum(2)
+    ttfts = _ttfts(counted, constants, (counted.wait * constants.steps[:, None, :]).sum(2).T).T
+    tokens = np.array([decoded_tokens(run.row) for run in counted.runs])
+    return absent_share(delays, ttfts, tpots, tokens)
+
+
+def _ttfts(counted: Counted, constants: Constants, wait: Array) -> Array:
+    delays = constants.per_request_s + counted.clients * constants.per_client_s
+    delays = delays + constants.steps[:, 0] * counted.ahead_s
+    return np.asarray(constants.wait_factor * wait + delays)
+
+
 def predict_counted(counted: Counted, costs: Sequence[EngineCost]) -> list[Predicted]:
     """Predict each run under its own costs; the same as replaying it with them."""
-    found = []
-    for i, cost in enumerate(costs):
-        added = np.array([cost.kernel_factor, cost.per_step_s, cost.per_sequence_s])
-        delay = cost.per_request_s + counted.clients[i] * cost.per_client_s
-        delay += cost.kernel_factor * counted.ahead_s[i]
-        wait = cost.wait_factor * float(counted.wait[i] @ added)
-        found.append(Predicted(wait + delay, float(counted.tpot[i] @ added)))
-    return found
+    constants = Constants.of(costs)
+    share = shares_of(counted, constants)
+    tpots = (at_share(counted.tpot, share) * constants.steps).sum(1)
+    wait = (at_share(counted.wait, share) * constants.steps).sum(1)
+    ttfts = _ttfts(counted, constants, wait)
+    return [Predicted(float(f), float(t)) for f, t in zip(ttfts, tpots, strict=True)]
 
 
 def log_residuals(counted: Counted, predicted: Sequence[Predicted]) -> Array:

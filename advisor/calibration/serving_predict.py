@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from advisor.calibration.serving_rows import ServingRow
 from advisor.catalogue.devices import FamilyChoice
@@ -28,12 +30,17 @@ from advisor.perf.table import StepTable
 from advisor.schema.engine import EngineCost
 from advisor.schema.recipe import Recipe
 
+Array = NDArray[np.float64]
+
 PROMPTS_PER_CLIENT = 10
 SHORTEST_SHARE = 0.8
 EIGHT_BIT_CACHE_RUNS = ("infmax",)
 REPLAYED_WAVES = 4
 SHORT_RUN = 100
 """Longer runs replay this many waves of prompts; further ones repeat the steady state."""
+ABSENT_SHARES = (0.0, 0.2, 0.45)
+"""Shares of a client's cycle outside the engine that are replayed; between them, straight lines."""
+ABSENT_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -173,8 +180,18 @@ def _table(run: Run, step_tokens: int) -> StepTable:
     return _TABLES[key]
 
 
-def predict_run(run: Run, cost: EngineCost) -> Predicted:
-    """Predict mean TTFT and TPOT of a run under an engine's costs."""
+def delay_s(run: Run, cost: EngineCost) -> float:
+    """Time of a request outside the engine: tokenising, transport, the frontend's queue."""
+    return cost.per_request_s + run.clients * cost.per_client_s
+
+
+def decoded_tokens(row: ServingRow) -> float:
+    """Mean decode steps of a request."""
+    return max(row.osl * (1.0 + SHORTEST_SHARE) / 2.0 - 1.0, 1.0)
+
+
+def replay_run(run: Run, cost: EngineCost, absent_share: float) -> Predicted:
+    """Replay a run whose clients are so long outside the engine, as a share of their cycle."""
     row, scheduler = run.row, run.setup.engine.scheduler
     recipe = run.recipe
     told = recipe.budget_tokens(row.isl, round(row.concurrency / row.dp)) if recipe else None
@@ -192,10 +209,48 @@ def predict_run(run: Run, cost: EngineCost) -> Predicted:
         wait_steps=recipe.wait_steps if recipe else 0,
         wait_share=recipe.wait_share if recipe else 1.0,
         poll_steps=recipe.poll_steps if recipe else 0,
+        absent_steps=round(absent_share / (1.0 - absent_share) * decoded_tokens(row)),
     )
     result = ClosedLoop(_table(run, budget), limits, cost, lengths, run.clients).run()
     ttft_s, tpot_s = longer_run(result, run.clients, sent)
     return Predicted(ttft_s + cost.kernel_factor * ahead_s(run), tpot_s)
+
+
+def absent_share(
+    delays_s: ArrayLike, ttfts_s: ArrayLike, tpots_s: ArrayLike, tokens: ArrayLike
+) -> Array:
+    """Return the share of their cycle that clients are outside the engine, a row a run.
+
+    What is delayed is not in the batch: fewer sequences decode, each the faster. ``ttfts_s`` and
+    ``tpots_s`` hold a column for each of :data:`ABSENT_SHARES`.
+    """
+    delays, ttfts, tpots = (np.asarray(v, dtype=float) for v in (delays_s, ttfts_s, tpots_s))
+    share = np.zeros_like(delays)
+    for _ in range(ABSENT_ROUNDS):
+        cycle = at_share(ttfts, share) + np.asarray(tokens) * at_share(tpots, share)
+        share = np.clip(delays / np.maximum(cycle, delays), 0.0, ABSENT_SHARES[-1])
+    return share
+
+
+def at_share(columns: Array, share: Array) -> Array:
+    """Return the value at each row's share, straight lines between :data:`ABSENT_SHARES`."""
+    knots = np.array(ABSENT_SHARES)
+    below = np.clip(np.searchsorted(knots, share, side="right") - 1, 0, len(knots) - 2)
+    rows = np.arange(len(share))
+    part = (share - knots[below]) / (knots[below + 1] - knots[below])
+    part = part.reshape(-1, *[1] * (columns.ndim - 2))
+    return np.asarray(columns[rows, below] * (1.0 - part) + columns[rows, below + 1] * part)
+
+
+def predict_run(run: Run, cost: EngineCost) -> Predicted:
+    """Predict mean TTFT and TPOT of a run under an engine's costs."""
+    delay = delay_s(run, cost)
+    if not delay:
+        return replay_run(run, cost, 0.0)
+    found = [replay_run(run, cost, share) for share in ABSENT_SHARES]
+    ttfts, tpots = np.array([[(p.ttft_s, p.tpot_s) for p in found]]).transpose(2, 0, 1)
+    share = absent_share([delay], ttfts, tpots, [decoded_tokens(run.row)])
+    return Predicted(float(at_share(ttfts, share)[0]), float(at_share(tpots, share)[0]))
 
 
 def resolve_all(rows: list[ServingRow]) -> tuple[list[Run], dict[str, str]]:

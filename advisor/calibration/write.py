@@ -106,6 +106,7 @@ class FamilyFit:
             recurrent=self._recurrent(),
             elementwise=self._elementwise(),
             collective=self._collective(),
+            engine_collective=self._engine_collectives(),
             notes=self._notes(),
         )
 
@@ -291,6 +292,25 @@ class FamilyFit:
             models.collective_sample,
             models.collective_kernels(),
         )
+
+    def _engine_collectives(self) -> dict[str, Collective]:
+        """Return the all-reduces of engines whose tables don't speak for the family."""
+        used = self._engine_used.get("all-reduce")
+        found = {}
+        for engine in ENGINES if used else ():
+            rows = {device: self.tables.all_reduce(device, engine) for device in self.sheets}
+            parts = [
+                models.collective_sample(table, self.sheets[device])
+                for device, table in rows.items()
+                if table is not None
+            ]
+            if engine == used or not parts:
+                continue
+            result = fits.fit_kernel(models.collective_kernels(), fits.join(parts))
+            if result.held_out <= _MOST_ERROR:
+                self.report.append(_line(f"all-reduce ({engine})", result))
+                found[engine] = result.constants
+        return found
 
     def _fit(self, name: str, kernels: Sequence[fits.Kernel[T]], parts: Sequence[fits.Sample]) -> T:
         result = fits.fit_kernel(kernels, fits.join(parts))

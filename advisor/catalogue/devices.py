@@ -140,7 +140,14 @@ def try_links(trial: ServingLinkFile | None) -> None:
 
 
 def _linked(device: Device, constants: Efficiency, engine_id: str) -> Efficiency:
-    """Return constants with the collectives of a serving engine, where a log showed them."""
+    """Return constants with the collectives of a serving engine.
+
+    Those that a log showed come before those that kernel tables show: they hold the waiting of
+    devices for each other.
+    """
+    own = constants.engine_collective.get(engine_id)
+    if own is not None:
+        constants = msgspec.structs.replace(constants, collective=own)
     if device.link.bytes_per_s_per_direction is not None:
         return constants
     for row in serving_links().link:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from advisor.perf.layout import Layout
 from advisor.perf.parameters import ffn_parameters, mixer_parameters
-from advisor.perf.work import ACTIVATION_BYTES, dense_format
+from advisor.perf.work import ACTIVATION_BYTES, dense_format, mixer_format
 from advisor.schema.engine import Engine, MemoryRule, WeightFormat
 from advisor.schema.model import Attention, Layer, Linear, Mla, Moe, Shape
 
@@ -32,16 +32,19 @@ def _expert_numbers(moe: Moe, hidden: int) -> int:
 
 
 def layer_bytes(
-    layer: Layer, hidden: int, weights: WeightFormat, plain: WeightFormat
+    layer: Layer, hidden: int, weights: WeightFormat, plain: WeightFormat, mixers: WeightFormat
 ) -> tuple[float, float]:
-    """Return (dense, expert) bytes of one layer of a group; norms and biases stay 16 bit."""
-    dense = mixer_parameters(layer.mixer, hidden) + ffn_parameters(layer.ffn, hidden)
-    experts = 0.0
+    """Return (dense, expert) bytes of one layer of a group; norms and biases stay 16 bit.
+
+    ``mixers`` is the format of attention and recurrent layers.
+    """
+    dense, experts = float(ffn_parameters(layer.ffn, hidden)), 0.0
     if isinstance(layer.ffn, Moe):
         dense -= _expert_numbers(layer.ffn, hidden)
         experts = _expert_bytes(layer.ffn, hidden, weights)
-    bits = dense_format(weights, plain).bits_per_weight
-    return dense * bits / 8.0 + layer.other_parameters * ACTIVATION_BYTES, experts
+    bits = dense * dense_format(weights, plain).bits_per_weight
+    bits += mixer_parameters(layer.mixer, hidden) * mixers.bits_per_weight
+    return bits / 8.0 + layer.other_parameters * ACTIVATION_BYTES, experts
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ def weight_bytes(shape: Shape, weights: WeightFormat, plain: WeightFormat) -> We
     Tables kept off the device (per-layer embeddings) are not counted.
     """
     dense = shape.other_parameters * ACTIVATION_BYTES
-    experts = 0.0
+    experts, mixers = 0.0, mixer_format(shape, weights, plain)
     for layer in shape.layers:
-        d, e = layer_bytes(layer, shape.hidden, weights, plain)
+        d, e = layer_bytes(layer, shape.hidden, weights, plain, mixers)
         dense, experts = dense + layer.count * d, experts + layer.count * e
     table = shape.vocab * (shape.embedding_hidden or shape.hidden) / 8.0
     return WeightBytes(

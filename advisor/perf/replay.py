@@ -32,7 +32,8 @@ class Limits:
     ``prefill_alone``: waiting prompts run in steps of their own, before any decode.
     ``wait_steps``: prompts wait so many decode steps for company, unless they fill
     ``wait_share`` of a step. ``poll_steps``: the scheduler looks for new requests only every so
-    many decode steps, and after each step with a prompt.
+    many decode steps, and after each step with a prompt. ``absent_steps``: a client's next
+    request reaches the engine so many decode steps after its last answer ended there.
     """
 
     step_tokens: int
@@ -43,6 +44,7 @@ class Limits:
     wait_steps: int = 0
     wait_share: float = 1.0
     poll_steps: int = 0
+    absent_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class ClosedLoop:
         self._clients = min(concurrency, len(lengths))
         self._now = 0.0
         self._next = 0
+        self._absent: deque[tuple[int, _Request]] = deque()
         self._inbox: deque[_Request] = deque()
         self._waiting: deque[_Request] = deque()
         self._prefilling: deque[_Request] = deque()
@@ -132,8 +135,9 @@ class ClosedLoop:
     def run(self) -> ReplayResult:
         """Replay until every request has ended."""
         for _ in range(self._clients):
-            self._send()
+            self._send(0)
         while self._ended < len(self._lengths):
+            self._arrive()
             self._poll()
             self._admit()
             if self._prefilling and not self._holding():
@@ -147,11 +151,21 @@ class ClosedLoop:
             output_tokens=self._tokens,
         )
 
-    def _send(self) -> None:
+    def _send(self, absent_steps: int) -> None:
         if self._next < len(self._lengths):
             isl, osl = self._lengths[self._next]
-            self._inbox.append(_Request(isl, osl, self._next, self._now))
+            request = _Request(isl, osl, self._next, self._now)
+            self._absent.append((self._steps + absent_steps, request))
             self._next += 1
+
+    def _arrive(self) -> None:
+        """Let what was sent reach the engine; an idle engine doesn't wait for it."""
+        idle = not (self._finish or self._prefilling or self._waiting or self._inbox)
+        while self._absent and (idle or self._absent[0][0] <= self._steps):
+            request = self._absent.popleft()[1]
+            request.sent_s = self._now
+            self._inbox.append(request)
+            idle = False
 
     def _poll(self) -> None:
         """Let the scheduler see what was sent, if it looks."""
@@ -244,6 +258,8 @@ class ClosedLoop:
             self._held_steps += steps
         if self._inbox:
             steps = min(steps, self._limits.poll_steps - (self._steps - self._polled))
+        if self._absent:
+            steps = min(steps, self._absent[0][0] - self._steps)
         self._after_prompt = False
         mean = self._context / batch + (steps - 1) / 2.0
         self._advance(steps * self._table.decode_s(batch, mean), batch, steps)
@@ -259,7 +275,7 @@ class ClosedLoop:
                 decoding = self._now - request.first_s
                 self._tpots[request.number] = decoding / (request.osl - 1)
             self._ended += 1
-            self._send()
+            self._send(self._limits.absent_steps)
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ arXiv:2405.21060 (Mamba-2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from advisor.perf.layout import Layout
@@ -129,6 +129,14 @@ class _Context:
 def dense_format(weights: WeightFormat, plain: WeightFormat) -> WeightFormat:
     """Return the format of everything that isn't an expert."""
     return plain if weights.experts_only else weights
+
+
+def mixer_format(shape: Shape, weights: WeightFormat, plain: WeightFormat) -> WeightFormat:
+    """Return the format of attention and recurrent layers."""
+    routed = any(isinstance(layer.ffn, Moe) for layer in shape.layers)
+    if routed and weights.plain_mixers_beside_experts:
+        return plain
+    return dense_format(weights, plain)
 
 
 def _matmul(
@@ -314,13 +322,14 @@ def build_work(
         passes through every one of them.
     """
     ctx = _Context(shape.hidden, layout, dense_format(weights, plain), kv_bits, weights)
+    mixing = replace(ctx, dense=mixer_format(shape, weights, plain))
     matmuls: list[Matmul] = []
     attention: list[AttentionRead] = []
     experts: list[ExpertBlock] = []
     states: list[StateUpdate] = []
     traffic = 0.0
     for layer in shape.layers:
-        products, mixed = _mixer(ctx, layer)
+        products, mixed = _mixer(mixing, layer)
         matmuls += products
         if isinstance(mixed, AttentionRead):
             attention.append(mixed)

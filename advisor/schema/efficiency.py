@@ -209,6 +209,8 @@ class Efficiency(Record, frozen=True):
         Latent (MLA) layers; without them the constants of other attention hold.
     recurrent
         Recurrent layers; without it state traffic and the prefill share of attention hold.
+    collective, engine_collective
+        All-reduces; by engine where its own kernels were measured beside the family's.
     fallback_flops_per_s
         Measured matrix rate of the family where devices publish no peak.
     fallback_flops_per_s_per_core
@@ -249,6 +251,7 @@ class Efficiency(Record, frozen=True):
     latent_prefill: PrefillAttention | None = None
     recurrent: Recurrent | None = None
     collective: Collective | None = None
+    engine_collective: dict[str, Collective] = msgspec.field(default_factory=dict)
     dequantise: Dequantise | None = None
     fallback_flops_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     fallback_flops_per_s_per_core: Annotated[float, msgspec.Meta(gt=0)] | None = None

@@ -31,6 +31,8 @@ class WeightFormat(Record, frozen=True):
         The device must publish the ``compute`` peak, else it can't run the format.
     experts_only
         Only expert weights use the format; the rest is bf16.
+    plain_mixers_beside_experts
+        In models with experts, attention and recurrent layers stay bf16.
     pad_expert_hidden_to
         Expert width is padded to a multiple of this in memory.
     """
@@ -46,6 +48,7 @@ class WeightFormat(Record, frozen=True):
     aliases: tuple[str, ...] = ()
     peak_required: bool = False
     experts_only: bool = False
+    plain_mixers_beside_experts: bool = False
     pad_expert_hidden_to: int = 1
     gguf: bool = False
     note: str = ""
