@@ -18,6 +18,8 @@ from advisor.schema.engine import PeakName, WeightFormat
 from advisor.schema.model import Attention, Layer, Linear, Mla, Mlp, Moe, Shape
 
 Rows = Literal["tokens", "decode", "prefill", "emitting"]
+NORM_SUM_BYTES = 8.0
+"""One 32-bit sum of squares each of a token's queries and keys."""
 ACTIVATION_BYTES = 2.0
 """Activations travel as 16-bit numbers between kernels on every engine covered."""
 
@@ -285,6 +287,13 @@ def _exchanges(ctx: _Context, layers: tuple[Layer, ...]) -> list[Exchange]:
     reduces = mixers + dense + (routed if layout.dp == 1 else 0)
     if layout.tp > 1 and reduces:
         found.append(Exchange("all-reduce", reduces, layout.tp, row, "all-reduce"))
+    normed = sum(
+        layer.count
+        for layer in layers
+        if isinstance(layer.mixer, Attention) and layer.mixer.norm_across_heads
+    )
+    if layout.tp > 1 and normed:
+        found.append(Exchange("norm sums", normed, layout.tp, NORM_SUM_BYTES, "all-reduce"))
     if layout.dp > 1 and routed:
         # Tokens of every rank go to the experts and come back: two exchanges a layer.
         group = layout.tp * layout.dp

@@ -18,7 +18,8 @@ class Attention(Record, frozen=True, tag="attention", tag_field="kind"):
     ``window_tokens`` limits how far back a token looks (None: everything before it).
     ``shares_kv`` layers reuse the cache of an earlier layer and have no K or V weights.
     ``values_are_keys`` layers store one tensor for both. ``gated_output`` adds a gate as
-    wide as the queries.
+    wide as the queries. ``norm_across_heads``: queries and keys are normalised over all heads at
+    once, so that devices that share the heads must add up their squares.
     """
 
     heads: Positive
@@ -29,6 +30,7 @@ class Attention(Record, frozen=True, tag="attention", tag_field="kind"):
     shares_kv: bool = False
     values_are_keys: bool = False
     gated_output: bool = False
+    norm_across_heads: bool = False
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
