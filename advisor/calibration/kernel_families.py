@@ -40,7 +40,7 @@ class Family:
 
 _LATENT_NOTE = "Latent decode: compute never binds in the tables, its share is at the bound of 1.2."
 
-_FUSED_LAUNCH = {"gemm/fp8": "bf16", "gemm/fp4": "bf16"}
+_FUSED_LAUNCH = {"gemm/fp8": "bf16"}
 
 FAMILIES = (
     Family(

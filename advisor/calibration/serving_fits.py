@@ -31,7 +31,7 @@ from advisor.schema.engine import EngineCost, EngineEra
 
 _HOST = (("all", 0.3), ("era-kind", 1.5))
 STEP_TERMS = (
-    Term("kernel_factor", 1.0, (("all", 0.02), ("era-kind", 0.07))),
+    Term("kernel_factor", 1.0, (("all", 0.02), ("era-kind", 0.12))),
     Term("per_step_s", 4e-4, _HOST),
     Term("per_sequence_s", 3e-5, _HOST),
 )
@@ -47,7 +47,7 @@ SCALE_TPOT, SCALE_TTFT = 0.05, 0.1
 OBSERVATIONS_TPOT = {"dense": 0.25, "moe": 0.05}
 OBSERVATIONS_TTFT = 8.0
 """What a (device, model) group of an era counts for, however many runs it has: its runs err
-alike. Scatter between groups of an era is some 5 % in TPOT of dense and 16 % of expert models."""
+alike. Scatter between groups of an era is some 10 % in TPOT of dense and 20 % of expert models."""
 
 ABSENT_ROUNDS = 3
 """Fits, each with the shares of absent clients that the one before it makes."""
