@@ -16,7 +16,14 @@ import numpy as np
 
 from advisor.calibration.serving_fits import left_out, median_error
 from advisor.calibration.serving_run import runs_of
-from advisor.calibration.validate import Line, Summary, refusals, summary_rows, validate_file
+from advisor.calibration.validate import (
+    Line,
+    Summary,
+    refusals,
+    refused_share,
+    summary_rows,
+    validate_file,
+)
 from advisor.catalogue.devices import efficiency_ids, read_efficiency
 from advisor.catalogue.engine_costs import engine_cost_file
 from advisor.catalogue.widths import width_file
@@ -120,6 +127,15 @@ def width_table() -> list[str]:
     return lines
 
 
+def stated_note(lines: Sequence[Line]) -> str:
+    """Return how many of the fully described rows were refused."""
+    refused, stated = refused_share(lines)
+    return (
+        f"Of {stated} figures of rows that state model, lengths, batch and format, {refused} "
+        f"({percent(refused / stated)}) are refused:\n"
+    )
+
+
 def _axis(low: float, high: float, value: float) -> float:
     return (math.log10(value) - low) / (high - low) * (SIZE - 2 * MARGIN)
 
@@ -194,6 +210,9 @@ def main(serving: Path, device: Path) -> None:
         *summary_table(summary_rows(speeds)),
         "\n![Decode speed predicted over measured](validation-decode.svg)",
         "\n## Refused rows\n",
+        stated_note([*runs, *speeds]),
+        *(f"- {n} x {why}" for why, n in refusals([x for x in (*runs, *speeds) if x.stated])),
+        "\nAll refusals:\n",
         *(f"- {count} x {reason}" for reason, count in refusals([*runs, *speeds])),
         "\n## Half-widths of ranges\n",
         *width_table(),

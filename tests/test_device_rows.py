@@ -16,6 +16,7 @@ from advisor.calibration.device_formats import formats_of
 from advisor.calibration.device_predict import (
     Predictor,
     choose_constants,
+    engine_cost,
     predict,
     resolve_case,
     resolve_cases,
@@ -261,3 +262,60 @@ def test_measurements_on_file_resolve_and_meet_the_medians():
             assert constants.id == spec.id
             off = log_residuals(Predictor(own).values(constants), own)
             assert median_error(off.tolist()) < limits[spec.id]
+
+
+def test_a_speed_over_the_whole_time_counts_the_prompt():
+    server = {"engine": "vllm 0.6.3", "engine_family": "vllm", "device": "a100-sxm-80gb"}
+    cells = server | {"weight_format": "bf16", "weight_bits": "16", "input_len": "30720"}
+    plain = resolve_case(row(**cells, output_len="2048"))
+    note = "so it is generated tokens/total time (not blended)"
+    whole = resolve_case(row(**cells, output_len="2048", notes=note))
+    first = resolve_case(row(**cells, output_len="2048", metric="ttft_ms"))
+    decode, blended, ttft_ms = (predict(c)[0] for c in (plain, whole, first))
+    seconds = 2047 / decode + ttft_ms / 1e3 - engine_cost(first).per_request_s
+    assert blended == pytest.approx(2048 / seconds, rel=1e-6)
+
+
+def test_reasoning_streamed_apart_is_not_timed():
+    note = "1000 requests, rate inf; cmd: vllm serve Qwen/Qwen3.5-9B --reasoning-parser=qwen3"
+    told = row(metric="tpot_ms", notes=note)
+    assert told.problem == "reasoning streamed apart, not timed"
+    assert not row(metric="output_tok_s", notes=note).problem
+
+
+def test_only_rows_that_say_everything_count_as_stated():
+    assert row().stated
+    for name in ("batch_or_concurrency", "output_len"):
+        assert not row(**{name: "unknown"}).stated
+    assert not row(weight_format="unknown").stated
+
+
+def test_eight_bit_weights_run_unpacked_on_ampere_under_vllm_only():
+    cells = {"device": "a100-sxm-80gb", "weight_format": "fp8", "weight_bits": "8"}
+    case = resolve_case(row(**cells, engine="vllm 0.11.0", engine_family="vllm"))
+    assert (case.weights.gemm, case.weights.compute) == ("w8a16", "bf16")
+    assert case.weights.bits_per_weight == 8
+    hopper = resolve_case(row(**cells | {"device": "h100-sxm-80gb"}, engine_family="vllm"))
+    assert hopper.weights.compute == "fp8"
+    with pytest.raises(MissingDataError, match="no fp8 peak"):
+        predict(resolve_case(row(**cells, engine="tensorrt-llm 1.0.0", engine_family="trtllm")))
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "label"),
+    [
+        ("vllm 0.11.0", "h100-sxm-80gb", "calibrated"),
+        ("vllm 0.11.0", "a100-sxm-80gb", "extrapolated"),
+        ("vllm (undated)", "h100-sxm-80gb", "extrapolated"),
+        ("vllm 0.4.2", "h100-sxm-80gb", "extrapolated"),
+    ],
+)
+def test_calibrated_means_serving_was_measured(engine, device, label):
+    cells = {"engine_family": "vllm", "weight_format": "bf16", "weight_bits": "16"}
+    case = resolve_case(row(engine=engine, device=device, **cells))
+    assert choose_constants(case).evidence == label
+
+
+def test_pipelines_named_in_the_command_count():
+    case = resolve_case(row(notes="python3 -m sglang.launch_server --pp-size 4"))
+    assert case.layout.pp == 4

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from advisor.calibration import expert_models, kernel_fits, kernel_models, write
+from advisor.calibration import efficiency_toml, expert_models, kernel_fits, kernel_models, write
 from advisor.calibration.kernel_tables import (
     AttentionRows,
     CollectiveRows,
@@ -19,6 +19,7 @@ from advisor.calibration.kernel_tables import (
     KernelTables,
     tables_root,
 )
+from advisor.catalogue.devices import efficiency_for, get_device, read_efficiency
 from advisor.errors import MissingDataError
 from advisor.perf import interconnect, roofline
 from advisor.schema.efficiency import (
@@ -216,7 +217,7 @@ def test_written_constants_read_back(tmp_path: Path) -> None:
         prefill_attention=PrefillAttention(compute_share=0.5, launch_s=1e-5),
         elementwise=kernel_models.ELEMENTWISE,
     )
-    path = write.write_family(made, tmp_path)
+    path = efficiency_toml.write_family(made, tmp_path)
     read = msgspec.toml.decode(path.read_bytes(), type=Efficiency)
     assert read.gemm["bf16"].compute_share == pytest.approx(0.812)
     assert read.gemm["bf16"].launch_s == pytest.approx(1.23e-6)
@@ -242,3 +243,11 @@ def test_real_tables_give_sane_constants(tables: KernelTables) -> None:
     assert 0.6 < fit.constants.memory_share < 1.0
     assert 1e-6 < fit.constants.launch_s < 1e-5
     assert fit.held_out < 0.1
+
+
+def test_all_reduces_of_an_engine_come_before_the_family_ones():
+    device = get_device("h100-sxm")
+    family = read_efficiency("hopper")
+    own = efficiency_for(device, "trtllm").efficiency.collective
+    assert own == family.engine_collective["trtllm"] != family.collective
+    assert efficiency_for(device, "vllm").efficiency.collective == family.collective

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from msgspec.structs import replace as replace_format
 
-from advisor.catalogue.engines import get_engine, get_format, kv_bits
+from advisor.catalogue.engines import engine_on, get_engine, get_format, kv_bits
 from advisor.catalogue.models import get_model, model_ids, read_model
 from advisor.perf.layout import Layout
 from advisor.perf.memory import (
@@ -17,6 +18,7 @@ from advisor.perf.memory import (
     plan_memory,
     weight_bytes,
 )
+from advisor.perf.work import build_work
 from advisor.schema.model import Attention, Layer, Mlp, Shape
 
 GIB = 2.0**30
@@ -302,3 +304,36 @@ def test_runs_differ_only_where_stated():
     first, second = RUNS[:2]
     assert replace(second, kv="bf16", tokens=first.tokens) == first
     assert planned(second).kv_tokens == pytest.approx(2 * planned(first).kv_tokens)
+
+
+def test_four_bit_models_with_experts_keep_attention_in_sixteen():
+    nvfp4, plain = get_format("nvfp4"), get_format("bf16")
+    routed, dense = (get_model(name).shape for name in ("minimax-m2.5", "qwen3-32b"))
+    all_four = replace_format(nvfp4, plain_mixers_beside_experts=False)
+    # 62 layers of q, k, v, o: 3072 x (48 + 8 + 8 + 48) x 128 numbers, 16 instead of 4.5 bits.
+    numbers = 62 * 3072 * (48 + 8 + 8 + 48) * 128
+    more = weight_bytes(routed, nvfp4, plain).total - weight_bytes(routed, all_four, plain).total
+    assert more == pytest.approx(numbers * (16 - 4.5) / 8)
+    same = [weight_bytes(dense, f, plain).total for f in (nvfp4, all_four)]
+    assert same[0] == same[1]
+
+
+def test_vllm_limits_itself_on_a100_and_below_seventy_gib():
+    vllm = get_engine("vllm")
+    for device, gib, sequences, tokens in (
+        ("a100-sxm-80", 79, 256, 2048),
+        ("l40s", 44, 256, 2048),
+        ("h100-sxm", 79, 1024, 8192),
+    ):
+        limits = engine_on(vllm, device, gib * GIB).scheduler
+        assert (limits.max_sequences.value, limits.max_step_tokens.value) == (sequences, tokens)
+    small = engine_on(vllm, "l40s", 44 * GIB).memory.logits_bytes_per_vocab_entry.value
+    assert small == pytest.approx(vllm.memory.logits_bytes_per_vocab_entry.value / 4)
+
+
+def test_norms_over_all_heads_add_an_all_reduce():
+    shape = get_model("minimax-m2.5").shape
+    plain = get_format("bf16")
+    for tp, names in ((1, []), (4, ["all-reduce", "norm sums"])):
+        work = build_work(shape, plain, plain, 16.0, Layout(tp=tp))
+        assert [x.name for x in work.exchanges] == names

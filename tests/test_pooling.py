@@ -11,7 +11,14 @@ import pytest
 from advisor.calibration.serving_fits import Runs, fit_pooled, labels_of, left_out, residuals
 from advisor.calibration.serving_levels import Levels, Term, fit_levels
 from advisor.calibration.serving_linear import count_runs, predict_counted
-from advisor.calibration.serving_predict import predict_run, resolve_run
+from advisor.calibration.serving_predict import (
+    ABSENT_SHARES,
+    absent_share,
+    at_share,
+    predict_run,
+    replay_run,
+    resolve_run,
+)
 from advisor.calibration.serving_rows import Measured, ServingRow
 from advisor.catalogue.engine_costs import engine_cost_file
 from advisor.catalogue.recipes import recipe_file, recipe_of_run
@@ -189,3 +196,21 @@ def test_switches_that_add_up_send_less():
     assert two[0] == pytest.approx(two[1])
     assert eight[0] / two[0] == pytest.approx(1.75)
     assert eight[1] / two[1] == pytest.approx(1.75**0.5)
+
+
+def test_clients_held_up_outside_the_engine_leave_the_batch():
+    run = resolve_run(replace(ROW, osl=1024, concurrency=64))
+    full, thin = (replay_run(run, NO_COST, share) for share in (0.0, 0.5))
+    half = replay_run(resolve_run(replace(ROW, osl=1024, concurrency=32)), NO_COST, 0.0)
+    # Half of the time away: more than half as many clients, since they start in step.
+    assert half.tpot_s < thin.tpot_s < 0.95 * full.tpot_s
+
+
+def test_the_absent_share_is_the_delay_over_the_cycle():
+    columns = np.ones((1, len(ABSENT_SHARES)))
+    share = absent_share([1.0], 0.5 * columns, 0.01 * columns, [250.0])
+    # TTFT holds the delay: 1 s of a cycle of 0.5 + 250 x 0.01 s.
+    assert share == pytest.approx([1.0 / 3.0])
+    assert absent_share([0.0], columns, columns, [10.0]) == pytest.approx([0.0])
+    knots = np.array([[float(i) for i in range(len(ABSENT_SHARES))]])
+    assert at_share(knots, np.array([ABSENT_SHARES[1]])) == pytest.approx([1.0])

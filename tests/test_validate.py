@@ -11,8 +11,16 @@ import pytest
 
 from advisor.calibration.serving_fits import quantiles
 from advisor.calibration.serving_rows import REQUIRED, read_serving
-from advisor.calibration.validate import COLUMNS, summarise, validate_file, write_lines
+from advisor.calibration.validate import (
+    COLUMNS,
+    Line,
+    refused_share,
+    summarise,
+    validate_file,
+    write_lines,
+)
 from advisor.catalogue.engine_costs import era_of_run, era_of_version
+from advisor.catalogue.widths import width, width_file
 from advisor.cli.main import main
 from advisor.errors import InvalidFileError
 from advisor.perf.replay import ReplayResult, longer_run
@@ -193,3 +201,22 @@ def test_a_longer_run_repeats_the_steady_state():
     assert NO_COST.kernel_factor == 1.0
     with pytest.raises(ValueError, match="four waves"):
         longer_run(result, 3, 20)
+
+
+def test_refused_share_counts_rows_that_say_everything():
+    lines = [
+        Line("a", "tpot_ms", 1.0, 1.0),
+        Line("b", "tpot_ms", 1.0, refused="no"),
+        Line("c", "tpot_ms", 1.0, refused="unknown lengths", stated=False),
+    ]
+    assert refused_share(lines) == (1, 2)
+
+
+def test_ranges_of_servers_hold_what_they_were_made_of():
+    rows = [row for row in width_file().width if row.engines]
+    assert {row.metric for row in rows} == {"tpot", "ttft", "throughput"}
+    for row in rows:
+        found = width(row.metric, "extrapolated", "gpu", "dense", engine="sglang")
+        assert found == row
+        general = width(row.metric, "extrapolated", "gpu", "dense")
+        assert not general.engines

@@ -11,36 +11,54 @@ import re
 from functools import lru_cache
 
 from advisor.calibration.device_predict import (
+    SERVERS,
     Case,
     choose_constants,
     engine_cost,
     step_model,
 )
-from advisor.catalogue.engines import engine_ids, read_engine
+from advisor.catalogue.engines import engine_on, read_engine
 from advisor.errors import InfeasibleError
 from advisor.estimator.setup import physical_bytes
 from advisor.perf.memory import MemoryPlan, plan_memory, weight_bytes
 from advisor.perf.replay import ClosedLoop, Limits, ReplayResult, longer_run
 from advisor.perf.step import StepModel
 from advisor.perf.table import StepTable
+from advisor.schema.engine import Engine
 
 SENT = re.compile(r"(\d+) requests, rate inf(?:, max concurrency (\d+))?")
 REPLAYED_WAVES = 4
 MS_PER_S = 1e3
 REPLAYED = ("throughput", "total", "tpot", "ttft")
-ENGINES_BY_FAMILY = {"vllm": "vllm-0.11", "trtllm": "trtllm", "sglang": "sglang"}
-"""Engine whose limits apply: these rows were made with the versions of 2025."""
 
 
 def is_burst(case: Case) -> bool:
     """Tell whether a row states a burst or a closed loop that can be replayed."""
     row = case.row
-    known = row.engine_family in ENGINES_BY_FAMILY and row.input_tokens and row.output_tokens
+    known = row.engine_family in SERVERS and row.input_tokens and row.output_tokens
     return bool(known and row.metric in REPLAYED and SENT.search(row.notes))
 
 
+_FLAGS = {
+    "step_tokens": re.compile(r"--max-num-batched-tokens[ =](\d+)"),
+    "sequences": re.compile(r"--max-num-seqs[ =](\d+)"),
+    "share": re.compile(r"--gpu-memory-utilization[ =]([\d.]+)"),
+}
+"""Launch settings that a row's notes quote."""
+
+
+def _flag(case: Case, name: str, usual: float) -> float:
+    found = _FLAGS[name].search(case.row.notes)
+    return float(found.group(1)) if found else usual
+
+
+def _engine(case: Case) -> Engine:
+    engine = read_engine(SERVERS[case.row.engine_family])
+    return engine_on(engine, case.device.id, physical_bytes(case.device)[0])
+
+
 def _plan(case: Case) -> MemoryPlan:
-    engine = read_engine(ENGINES_BY_FAMILY[case.row.engine_family])
+    engine = _engine(case)
     context = float((case.row.input_tokens or 0) + (case.row.output_tokens or 0))
     plan = plan_memory(
         case.shape,
@@ -49,13 +67,26 @@ def _plan(case: Case) -> MemoryPlan:
         case.layout,
         engine,
         physical_bytes(case.device)[0],
-        engine.memory.share["gpu"].value,
+        _flag(case, "share", engine.memory.share["gpu"].value),
         context,
     )
-    if not plan.fits:
+    if plan.weights_bytes > plan.physical_bytes:
         msg = f"{case.row.id}: does not fit on {case.layout} of {case.device.name}"
         raise InfeasibleError(msg)
     return plan
+
+
+def _room_tokens(case: Case, plan: MemoryPlan) -> float:
+    """Return the tokens that fit beside the weights where the plan leaves no room.
+
+    The run was made: its engine profiled less workspace than the rule.
+    """
+    if plan.fits:
+        return 0.0
+    share = _flag(case, "share", _engine(case).memory.share["gpu"].value)
+    room = share * plan.physical_bytes - plan.weights_bytes
+    context = float((case.row.input_tokens or 0) + (case.row.output_tokens or 0))
+    return max(room, 0.0) * case.layout.tp / plan.kv_bytes_per_sequence * context
 
 
 def _lengths(case: Case, count: int) -> list[tuple[int, int]]:
@@ -90,17 +121,19 @@ def replay(case: Case) -> tuple[ReplayResult, int, int]:
     assert found is not None
     sent = int(found.group(1))
     clients = min(int(found.group(2) or sent), sent)
-    engine = read_engine(ENGINES_BY_FAMILY[case.row.engine_family])
-    assert engine.id in engine_ids()
+    engine = _engine(case)
     plan, cost = _plan(case), engine_cost(case)
     count = min(sent, max(REPLAYED_WAVES * clients, 100))
     lengths = _lengths(case, count)
     longest = max(p + a for p, a in lengths)
-    budget = cost.step_tokens or int(engine.scheduler.max_step_tokens.value)
-    running = min(clients, int(engine.scheduler.max_sequences.value))
+    usual = cost.step_tokens or engine.scheduler.max_step_tokens.value
+    budget = int(_flag(case, "step_tokens", usual))
+    most = int(_flag(case, "sequences", engine.scheduler.max_sequences.value))
+    running = min(clients, most)
     model = _model(case)
     table = _table(model, running, budget + running, longest)
-    limits = Limits(budget, running, plan.kv_tokens, engine.scheduler.prefill_alone, 0.5)
+    tokens = max(plan.kv_tokens, _room_tokens(case, plan), float(longest))
+    limits = Limits(budget, running, tokens, engine.scheduler.prefill_alone, 0.5)
     return ClosedLoop(table, limits, cost, lengths, clients).run(), clients, sent
 
 

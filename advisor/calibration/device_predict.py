@@ -28,8 +28,13 @@ from advisor.catalogue.devices import (
     get_device,
     read_efficiency,
 )
-from advisor.catalogue.engine_costs import engine_cost_file, era_of_version
-from advisor.catalogue.engines import engine_ids, read_engine
+from advisor.catalogue.engine_costs import (
+    engine_cost_file,
+    era_names_version,
+    era_of_version,
+    serving_measured,
+)
+from advisor.catalogue.engines import engine_ids, read_engine, weight_only
 from advisor.catalogue.models import get_model
 from advisor.errors import AdvisorError, MissingDataError
 from advisor.estimator.setup import peaks_of
@@ -38,7 +43,7 @@ from advisor.perf.step import Batch, Chip, StepModel
 from advisor.perf.work import Work, build_work
 from advisor.schema.device import Device
 from advisor.schema.efficiency import Efficiency
-from advisor.schema.engine import NO_COST, EngineCost, WeightFormat
+from advisor.schema.engine import NO_COST, EngineCost, EngineEra, WeightFormat
 from advisor.schema.model import Shape
 from advisor.schema.text import Text
 
@@ -102,6 +107,9 @@ class Case:
 
 
 _EXPERT_PARALLEL = re.compile(r"\bEP(\d+)\b")
+_STAGES = re.compile(r"-(?:pp|-pp-size|-pipeline-parallel-size)[ =](\d+)")
+SERVERS = {"vllm": "vllm-0.11", "trtllm": "trtllm", "sglang": "sglang"}
+"""Catalogue engine whose rules a server follows: these rows are of 2025 and before."""
 
 
 def _layout(row: DeviceRow) -> Layout:
@@ -111,7 +119,20 @@ def _layout(row: DeviceRow) -> Layout:
     if experts > 1 and row.device_count % experts == 0:
         # Engines that spread experts over devices split attention over the same devices.
         return Layout(tp=row.device_count, ep=experts)
+    stages = _STAGES.search(row.notes)
+    if stages and row.device_count == row.tp:
+        # Tables that count the devices of one stage only.
+        return Layout(tp=row.tp, pp=int(stages.group(1)))
     return Layout(tp=row.tp, pp=max(row.device_count // row.tp, 1))
+
+
+def _runnable(weights: WeightFormat, device: Device, family: str) -> WeightFormat:
+    """Return the format as the engine runs it on the device: unpacked where units lack."""
+    if not weights.peak_required or weights.compute in peaks_of(device, None):
+        return weights
+    engine = SERVERS.get(family)
+    found = engine and weight_only(weights, read_engine(engine), device.architecture)
+    return found or weights
 
 
 def resolve_case(row: DeviceRow) -> Case:
@@ -132,6 +153,7 @@ def resolve_case(row: DeviceRow) -> Case:
         msg = f"{row.id}: dimensions of {model.name} are not in the catalogue"
         raise MissingDataError(msg)
     weights, plain = formats_of(row)
+    weights = _runnable(weights, device, row.engine_family)
     available = device.cores.count if device.cores else 0
     return Case(
         row=row,
@@ -168,7 +190,7 @@ def choose_constants(case: Case) -> FamilyChoice:
         If none do.
     """
     if case.own_unit:
-        return efficiency_for(case.device, case.engine)
+        return _deserved(case, efficiency_for(case.device, case.engine))
     name = UNIT_CONSTANTS.get((case.device.architecture, case.unit))
     if name is None:
         msg = f"{case.row.id}: no constants for the {case.unit} of {case.device.name}"
@@ -179,6 +201,19 @@ def choose_constants(case: Case) -> FamilyChoice:
         return FamilyChoice(constants, "estimated", because)
     known = case.device.id in constants.measured_devices
     return FamilyChoice(constants, "calibrated" if known else "extrapolated", because)
+
+
+def _deserved(case: Case, choice: FamilyChoice) -> FamilyChoice:
+    """Lower the label of a server whose engine version or device no serving run measured."""
+    era = _era(case)
+    family = case.row.engine_family
+    if choice.evidence != "calibrated" or (era is None and family not in SERVERS):
+        return choice
+    dated = era_names_version(case.row.engine)
+    if dated and era and era.rows and serving_measured(family, case.device.architecture):
+        return choice
+    because = Text.of("because_not_served", engine=case.row.engine)
+    return FamilyChoice(choice.efficiency, "extrapolated", because)
 
 
 def chip_of(case: Case, constants: Efficiency) -> Chip:
@@ -276,7 +311,7 @@ def _steps_of(case: Case) -> tuple[_Steps, float]:
     row = case.row
     prompt, answer = row.input_tokens or 0, row.output_tokens or 0
     batch = row.batch or 1.0
-    if row.metric in ("decode", "tpot"):
+    if row.metric in ("decode", "tpot") and not row.blended:
         return _columns(_decode_steps(case, 1.0)), 1.0
     if row.metric == "prefill":
         tokens = SHORT_CONTEXT_TOKENS if row.input_tokens is None else row.input_tokens
@@ -284,14 +319,18 @@ def _steps_of(case: Case) -> tuple[_Steps, float]:
     if row.metric == "ttft":
         return _columns(_prefill_steps(case)), 1.0
     whole = [*_prefill_steps(case), *_decode_steps(case, max(answer - 1.0, 0.0))]
-    counted = answer if row.metric == "throughput" else prompt + answer
+    counted = answer if row.metric in ("throughput", "decode") else prompt + answer
     return _columns(whole), counted * batch
+
+
+def _era(case: Case) -> EngineEra | None:
+    kind = "moe" if case.shape.has_experts else "dense"
+    return era_of_version(case.row.engine_family, kind, case.row.engine)
 
 
 def engine_cost(case: Case) -> EngineCost:
     """Return what a server engine of the row's version adds; other runtimes: nothing."""
-    kind = "moe" if case.shape.has_experts else "dense"
-    era = era_of_version(case.row.engine_family, kind, case.row.engine)
+    era = _era(case)
     return era.cost if era else NO_COST
 
 

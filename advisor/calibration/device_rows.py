@@ -127,6 +127,18 @@ class DeviceRow:
         return self.batch == 1.0
 
     @property
+    def stated(self) -> bool:
+        """Whether the row says its model, lengths, batch and format."""
+        lengths = self.input_tokens is not None and self.output_tokens is not None
+        known = "unknown" not in self.weight_format and self.weight_format != ""
+        return bool(self.model) and lengths and known and self.batch is not None
+
+    @property
+    def blended(self) -> bool:
+        """Whether a decode speed counts the prompt's time too: answer over the whole time."""
+        return self.metric == "decode" and "generated tokens/total time" in self.notes
+
+    @property
     def problem(self) -> str:
         """Why the row can't be compared with a prediction; empty if it can."""
         if self.metric == "other":
@@ -161,19 +173,19 @@ def _length_problem(row: DeviceRow) -> str:
 _TRAPS: tuple[tuple[Metric, str, bool, str], ...] = (
     ("decode", "averaged over encoded", False, "mean over prompt and answer"),
     ("decode", "aggregate", True, "sum over the batch, shared prompt"),
-    ("ttft", "queue", False, "waiting in the queue"),
+    ("tpot", "vllm serve .*--reasoning-parser", False, "reasoning streamed apart, not timed"),
     ("ttft", "upper bound", False, "scaled up by the source, not measured"),
     ("energy", "wall", False, "energy of the whole system at the wall"),
     ("memory", "mmap", False, "mapped weights may not be counted"),
     ("power", "wall", False, "power of the whole system at the wall"),
 )
-"""Metric, words in the notes, whether only batches are concerned, and the reason."""
+"""Metric, pattern of the notes, whether only batches are concerned, and the reason."""
 
 
 def _trap(row: DeviceRow) -> str:
     notes = row.notes.lower()
     for metric, words, batches, reason in _TRAPS:
-        if row.metric == metric and words in notes and not (batches and row.alone):
+        if row.metric == metric and re.search(words, notes) and not (batches and row.alone):
             return reason
     if "x tp (ambiguous)" in notes and row.tp > 1:
         # Such rows exceed what memory can deliver: their table gave totals.

@@ -23,7 +23,7 @@ from advisor.calibration.device_fits import (
 )
 from advisor.calibration.device_predict import Case, Predictor, resolve_cases
 from advisor.calibration.device_rows import read_rows
-from advisor.calibration.write import write_family
+from advisor.calibration.efficiency_toml import write_family
 from advisor.schema.efficiency import Efficiency
 from advisor.schema.fact import Evidence, Source
 

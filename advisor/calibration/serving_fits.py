@@ -99,6 +99,11 @@ class Runs:
         """Device and model of every run."""
         return np.array(["/".join(run.row.group) for run in self.counted.runs])
 
+    @property
+    def architectures(self) -> NDArray[np.str_]:
+        """Architecture of every run's device."""
+        return np.array([run.setup.device.architecture for run in self.counted.runs])
+
     def take(self, chosen: NDArray[np.bool_]) -> Runs:
         """Return some of the runs."""
         eras = tuple(era for era, use in zip(self.eras, chosen, strict=True) if use)

@@ -90,9 +90,7 @@ def _counts(run: Run, share: float) -> Array:
     """Return kernel seconds, steps and sequences, each of TPOT and of TTFT."""
     plain, step, sequence = (replay_run(run, c, share) for c in (_PLAIN, _STEP, _SEQUENCE))
     base = np.array([plain.tpot_s, plain.ttft_s])
-    return np.array(
-        [base, *(np.array([p.tpot_s, p.ttft_s]) - base for p in (step, sequence))]
-    )
+    return np.array([base, *(np.array([p.tpot_s, p.ttft_s]) - base for p in (step, sequence))])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.calibration.kernel_tables import optional_module
 from advisor.calibration.serving_fits import (
     Pooled,
     Runs,
@@ -139,6 +140,7 @@ def _fitted(
         cost=pooled.cost(labels_of(era)),
         rows=int(here.sum()),
         groups=len(set(runs.groups[here])),
+        architectures=tuple(sorted({str(name) for name in runs.architectures[here]})),
         left_out_tpot_error=round(tpot, 4),
         left_out_ttft_error=round(ttft, 4),
         left_out_throughput_error=round(throughput, 4),
@@ -184,9 +186,9 @@ def _widths(
 def merged_widths(new: tuple[Width, ...], old: WidthFile, date: dt.date) -> WidthFile:
     """Return the width file with rows of the same metric, label and classes replaced."""
 
-    def key(row: Width) -> tuple[str, str, tuple[str, ...], bool]:
+    def key(row: Width) -> tuple[str, str, tuple[str, ...], bool, tuple[str, ...]]:
         # Rows by kind of model take the place of rows for both kinds.
-        return (row.metric, row.evidence, row.device_classes, row.launch_known)
+        return (row.metric, row.evidence, row.device_classes, row.launch_known, row.engines)
 
     fresh = {key(row): row for row in new}
     kept = tuple(row for row in old.width if key(row) not in fresh)
@@ -201,17 +203,30 @@ def write_serving(found: ServingCalibration, folder: Path) -> tuple[Path, Path]:
     MissingDataError
         If the TOML writer of the ``kernels`` extra isn't installed.
     """
-    try:
-        import tomli_w
-    except ImportError as error:
-        msg = "writing constants needs an extra: pip install 'advisor[kernels]'"
-        raise MissingDataError(msg) from error
     widths = merged_widths(found.widths, width_file(), found.file.fitted)
     paths = (folder / "engine-costs.toml", folder / "widths.toml")
-    for path, record in zip(paths, (found.file, widths), strict=True):
-        plain = msgspec.to_builtins(record, builtin_types=(dt.date,))
-        path.write_text(tomli_w.dumps(_without_none(plain)), encoding="utf-8")
+    _write(paths[0], found.file)
+    _write(paths[1], widths)
     return paths
+
+
+def write_widths(new: tuple[Width, ...], folder: Path, date: dt.date) -> Path:
+    """Write ``widths.toml`` with some rows replaced; return its path.
+
+    Raises
+    ------
+    MissingDataError
+        If the TOML writer of the ``kernels`` extra isn't installed.
+    """
+    path = folder / "widths.toml"
+    _write(path, merged_widths(new, width_file(), date))
+    return path
+
+
+def _write(path: Path, record: EngineCostFile | WidthFile) -> None:
+    tomli_w = optional_module("tomli_w")
+    plain = msgspec.to_builtins(record, builtin_types=(dt.date,))
+    path.write_text(tomli_w.dumps(_without_none(plain)), encoding="utf-8")
 
 
 def _without_none(value: Any) -> Any:

@@ -10,6 +10,7 @@ import csv
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
@@ -22,8 +23,9 @@ from advisor.calibration.serving_rows import ServingRow, is_serving_layout, read
 from advisor.catalogue.engine_costs import era_of_run
 from advisor.catalogue.widths import width
 from advisor.errors import AdvisorError, InvalidFileError
+from advisor.perf.intervals import Spread
 from advisor.schema.engine import NO_COST
-from advisor.schema.fact import Evidence
+from advisor.schema.fact import Evidence, worst_evidence
 
 COLUMNS = (
     "id",
@@ -52,7 +54,10 @@ OTHER = ("power", "energy", "memory")
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one row: measured, predicted with its ranges, or why not."""
+    """One metric of one row: measured, predicted with its ranges, or why not.
+
+    ``stated``: the row says its model, lengths, batch and format.
+    """
 
     id: str
     metric: str
@@ -65,6 +70,8 @@ class Line:
     device_class: str = ""
     engine: str = ""
     kind: str = ""
+    device: str = ""
+    stated: bool = True
 
     def cells(self) -> list[object]:
         """Return the line's CSV cells."""
@@ -160,7 +167,9 @@ def _figure(case: Case) -> tuple[float, Evidence, str]:
         other = predict_other(case)
         return other.value, other.evidence, "power" if other.width == "energy" else other.width
     if is_burst(case):
-        return predict_burst(case), choose_constants(case).evidence, _WIDTH_OF[case.row.metric]
+        # Lengths, settings and other load of a queued burst are only partly known.
+        label = worst_evidence("extrapolated", choose_constants(case).evidence)
+        return predict_burst(case), label, _WIDTH_OF[case.row.metric]
     value, choice = predict(case)
     return value, choice.evidence, _WIDTH_OF[case.row.metric]
 
@@ -169,23 +178,43 @@ def _device(row: DeviceRow) -> Line:
     try:
         case = resolve_case(row)
         value, evidence, metric = _figure(case)
-        q = width(metric, evidence, case.device.device_class, _kind(case))
+        classed = case.device.device_class
+        wide = partial(
+            width,
+            evidence=evidence,
+            device_class=classed,
+            kind=_kind(case),
+            engine=row.engine_family,
+        )
+        q = wide(metric)
+        spread = Spread(q.q80, q.q95)
+        if row.metric == "energy":
+            # Joules are watts times seconds: independent errors.
+            q = wide("tpot")
+            spread += Spread(q.q80, q.q95)
     except AdvisorError as error:
         return Line(
-            row.id, row.metric_name, row.value, refused=error.message, engine=row.engine_family
+            row.id,
+            row.metric_name,
+            row.value,
+            refused=error.message,
+            engine=row.engine_family,
+            stated=row.stated,
         )
     return Line(
         row.id,
         row.metric_name,
         row.value,
         value,
-        q.q80,
-        q.q95,
+        spread.q80,
+        spread.q95,
         evidence,
         "",
         case.device.device_class,
         row.engine_family,
         _kind(case),
+        case.device.id,
+        row.stated,
     )
 
 
@@ -256,6 +285,12 @@ def summary_rows(lines: Sequence[Line]) -> list[Summary]:
                 part = [line for line in some if getattr(line, field) == value]
                 found.append(summarise(f"{metric}, {field} {value}", part))
     return found
+
+
+def refused_share(lines: Iterable[Line]) -> tuple[int, int]:
+    """Return the refused lines, and all, of rows that state model, lengths, batch and format."""
+    stated = [line for line in lines if line.stated]
+    return sum(bool(line.refused) for line in stated), len(stated)
 
 
 def refusals(lines: Sequence[Line]) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ import msgspec
 from advisor.calibration import expert_models, mixer_models, mixer_tables
 from advisor.calibration import kernel_fits as fits
 from advisor.calibration import kernel_models as models
+from advisor.calibration.efficiency_toml import write_family
 from advisor.calibration.kernel_families import ENGINES, FAMILIES, Family, datasheet
 from advisor.calibration.kernel_tables import KernelTables, optional_module
 from advisor.catalogue.devices import get_device
@@ -27,7 +28,7 @@ from advisor.schema.efficiency import (
     PrefillAttention,
     Recurrent,
 )
-from advisor.schema.fact import Record, Source
+from advisor.schema.fact import Source
 
 T = TypeVar("T")
 
@@ -37,7 +38,6 @@ SOURCE = Source(
     url="pkg:pypi/aiconfigurator-core@0.12.0",
     accessed=dt.date(2026, 11, 23),
 )
-_DIGITS = 3
 _FEWEST_ROWS = 100
 _MOST_ERROR, _MOST_VARIANT_ERROR = 0.2, 0.15
 """Median error on left-out shapes beyond which an optional record, or factor, isn't written."""
@@ -337,39 +337,6 @@ class FamilyFit:
 def _line(name: str, result: fits.Fit[Any]) -> str:
     inside, outside = f"{result.in_sample:.1%}", f"{result.held_out:.1%}"
     return f"{name}: {inside} in sample, {outside} on left-out shapes, {result.rows} rows"
-
-
-def to_toml(record: Record) -> str:
-    """Return the record as TOML, numbers rounded to three digits.
-
-    Raises
-    ------
-    MissingDataError
-        If ``tomli_w`` isn't installed.
-    """
-    tomli_w = optional_module("tomli_w")
-    plain = msgspec.to_builtins(record, builtin_types=(dt.date,))
-    return str(tomli_w.dumps(_tidy(plain), multiline_strings=True))
-
-
-def _tidy(value: Any) -> Any:
-    """Drop what TOML can't say or defaults say already, and digits no fit supports."""
-    if isinstance(value, dict):
-        kept = {key: _tidy(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in (None, {}, [], "")}
-    if isinstance(value, (list, tuple)):
-        return [_tidy(item) for item in value]
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
-
-
-def write_family(efficiency: Efficiency, folder: Path) -> Path:
-    """Write ``<id>.toml`` into a folder, checking that it reads back; return its path."""
-    text = to_toml(efficiency)
-    msgspec.toml.decode(text.encode(), type=Efficiency)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{efficiency.id}.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def chosen_families(name: str | None) -> tuple[Family, ...]:

@@ -156,6 +156,13 @@ def _linked(device: Device, constants: Efficiency, engine_id: str) -> Efficiency
     return constants
 
 
+def linked(constants: Efficiency, engine_id: str) -> bool:
+    """Tell whether servers' logs of a family were replayed under an engine."""
+    return any(
+        constants.id in row.families and engine_id in row.engines for row in serving_links().link
+    )
+
+
 def _choice(device: Device, constants: Efficiency, own_family: bool) -> FamilyChoice:
     devices = ", ".join(constants.measured_devices)
     if not own_family:

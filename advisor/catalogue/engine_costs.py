@@ -25,8 +25,23 @@ def era_of_engine(engine_id: str, kind: str) -> EngineEra | None:
     return next((e for e in found if e.kind == kind), found[0] if found else None)
 
 
+def serving_measured(engine: str, architecture: str) -> bool:
+    """Tell whether an engine was measured serving on devices of an architecture.
+
+    ``engine`` is a family of versions, such as ``vllm``. True for engines no era speaks of: what
+    is fitted to them is their own measurements.
+    """
+    eras = [era for era in engine_cost_file().era if era.engine == engine]
+    return not eras or any(architecture in era.architectures for era in eras)
+
+
 WELL_MEASURED_ROWS = 50
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
+
+
+def era_names_version(name: str) -> bool:
+    """Tell whether an engine's name, as benchmarks write it, says its version."""
+    return _VERSION.search(name) is not None
 
 
 def era_of_version(engine: str, kind: str, name: str) -> EngineEra | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
+
 from advisor.catalogue.names import find, folder_names, normalise
 from advisor.catalogue.paths import data_dir
 from advisor.catalogue.read import read_record
@@ -77,6 +79,31 @@ def get_format(name: str) -> WeightFormat:
         msg = f"no weight format {name!r}; known: {', '.join(ids)}"
         raise UnknownNameError(msg, suggestions=ids)
     return known[key]
+
+
+def engine_on(engine: Engine, device_id: str, physical_bytes: float) -> Engine:
+    """Return an engine with the limits it sets itself on a device."""
+    limits = engine.scheduler.on(device_id, physical_bytes)
+    if limits is engine.scheduler:
+        return engine
+    # Engines size the sampler's workspace by running as many sequences as they may.
+    logits = engine.memory.logits_bytes_per_vocab_entry
+    share = limits.max_sequences.value / engine.scheduler.max_sequences.value
+    memory = msgspec.structs.replace(
+        engine.memory,
+        logits_bytes_per_vocab_entry=msgspec.structs.replace(logits, value=logits.value * share),
+    )
+    return msgspec.structs.replace(engine, scheduler=limits, memory=memory)
+
+
+def weight_only(weights: WeightFormat, engine: Engine, architecture: str) -> WeightFormat | None:
+    """Return a format as an engine runs it on chips without units for it, None if it doesn't."""
+    rule = engine.weight_only
+    if rule is None or weights.id not in rule.formats or architecture not in rule.architectures:
+        return None
+    return msgspec.structs.replace(
+        weights, compute="bf16", gemm=weights.weight_only_gemm, peak_required=False
+    )
 
 
 def kv_bits(name: str) -> float:

@@ -19,20 +19,29 @@ def width_file() -> WidthFile:
 
 @cache
 def width(
-    metric: str, evidence: Evidence, device_class: str, kind: str = "", launch_known: bool = False
+    metric: str,
+    evidence: Evidence,
+    device_class: str,
+    kind: str = "",
+    launch_known: bool = False,
+    engine: str = "",
 ) -> Width:
     """Return the half-width of a metric at a label for a class of device and kind of model.
 
     ``launch_known``: the run's launch settings are known; the general row serves where none is
-    made for that.
+    made for that. ``engine``: its family, where rows are made for some.
 
     Raises
     ------
     MissingDataError
         If no row covers it.
     """
-    rows = [row for row in width_file().width if launch_known or not row.launch_known]
-    for row in sorted(rows, key=lambda row: not row.launch_known):
+    rows = [
+        row
+        for row in width_file().width
+        if (launch_known or not row.launch_known) and (not row.engines or engine in row.engines)
+    ]
+    for row in sorted(rows, key=lambda row: (not row.engines, not row.launch_known)):
         fits = (not row.device_classes or device_class in row.device_classes) and (
             not row.kinds or not kind or kind in row.kinds
         )

@@ -84,18 +84,22 @@ def devices(
     only: Annotated[str | None, typer.Option(help="One class; default: all.")] = None,
     date: _DATE = None,
 ) -> None:
-    """Fit CPUs, phones, PCs and other runtimes to published benchmarks, and power curves."""
+    """Fit CPUs, phones, PCs and other runtimes to published benchmarks, power curves and ranges."""
     from advisor.calibration.device_power import power_file, write_power
     from advisor.calibration.device_predict import resolve_cases
     from advisor.calibration.device_rows import read_rows
+    from advisor.calibration.device_widths import device_widths
     from advisor.calibration.device_write import fit_all
+    from advisor.calibration.serving_run import write_widths
 
     folder, fitted = _target(out, date)
-    for fit in fit_all(file, folder, fitted, lambda spec: only in (None, spec.id)):
+    fits = fit_all(file, folder, fitted, lambda spec: only in (None, spec.id))
+    for fit in fits:
         typer.echo(str(folder / f"{fit.spec.id}.toml"))
     if only is None:
         write_power(power_file(resolve_cases(read_rows(file))[0], fitted), folder / "power.toml")
         typer.echo(str(folder / "power.toml"))
+        typer.echo(str(write_widths(device_widths(fits, file), folder, fitted)))
 
 
 @app.command("logs")

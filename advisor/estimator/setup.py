@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from advisor.catalogue.devices import LOCAL, FamilyChoice, bandwidth_of, efficiency_for, get_device
+from advisor.catalogue.devices import (
+    LOCAL,
+    FamilyChoice,
+    bandwidth_of,
+    efficiency_for,
+    get_device,
+)
 from advisor.catalogue.engine_costs import engine_cost_file, era_of_engine
-from advisor.catalogue.engines import default_engine, get_engine, get_format, kv_bits
+from advisor.catalogue.engines import (
+    default_engine,
+    engine_on,
+    get_engine,
+    get_format,
+    kv_bits,
+    weight_only,
+)
 from advisor.catalogue.local_models import get_any_model, is_local
 from advisor.catalogue.names import normalise
 from advisor.catalogue.overlay import Applied
 from advisor.errors import InfeasibleError, MissingDataError, UsageError
+from advisor.estimator.labels import kind_of, label_of
 from advisor.estimator.request import EstimateRequest
 from advisor.perf.layout import Layout
 from advisor.perf.memory import WeightBytes, weight_bytes
@@ -60,7 +74,7 @@ class Setup:
     @property
     def kind(self) -> str:
         """Kind of model: ``moe`` if any layer has experts, else ``dense``."""
-        return _kind(self.shape)
+        return kind_of(self.shape)
 
 
 def peaks_of(device: Device, fallback_flops_per_s: float | None) -> dict[str, float]:
@@ -159,8 +173,12 @@ def _format(
     if weights.experts_only and not _has_experts(model):
         msg = f"{weights.id} is a format of expert weights; {model.name} is dense"
         raise InfeasibleError(msg)
-    if not _runs(weights, peaks_of(device, None), model):
-        valid = [n for n in engine.formats if _runs(get_format(n), peaks_of(device, None), model)]
+    peaks = peaks_of(device, None)
+    if not _runs(weights, peaks, model):
+        unpacked = weight_only(weights, engine, device.architecture)
+        if unpacked is not None:
+            return unpacked, False
+        valid = [n for n in engine.formats if _runs(get_format(n), peaks, model)]
         runs = ", ".join(valid)
         msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {runs}"
         raise InfeasibleError(msg, limit="format", suggestions=valid)
@@ -224,12 +242,8 @@ def _link(device: Device) -> float | None:
     return fact.value if fact else None
 
 
-def _kind(shape: Shape) -> str:
-    return "moe" if shape.has_experts else "dense"
-
-
 def _cost(engine: Engine, shape: Shape) -> EngineCost:
-    era = era_of_engine(engine.id, _kind(shape))
+    era = era_of_engine(engine.id, kind_of(shape))
     return era.cost if era else NO_COST
 
 
@@ -246,19 +260,6 @@ def _chip(device: Device, engine: Engine, family: FamilyChoice) -> Chip:
         routing_evenness=engine_cost_file().routing_evenness,
         tdp_w=device.power.tdp_w.value if device.power.tdp_w else None,
     )
-
-
-def _label(
-    setup_family: FamilyChoice, weights: WeightFormat, shape: Shape
-) -> tuple[Evidence, Text]:
-    constants = setup_family.efficiency
-    missing_gemm = weights.gemm not in constants.gemm
-    routed = shape.has_experts
-    if routed and weights.gemm not in constants.experts:
-        return "estimated", Text.of("because_no_experts", format=weights.id, family=constants.id)
-    if missing_gemm and not routed:
-        return "estimated", Text.of("because_no_format", format=weights.id, family=constants.id)
-    return setup_family.evidence, setup_family.because
 
 
 def _peak_warning(device: Device) -> Text | None:
@@ -309,14 +310,14 @@ def _resolve(
     model, own_format = get_any_model(model_name)
     shape = _shape(model)
     device = get_device(hw)
-    engine = _engine(request, device)
+    physical, memory_warning = physical_bytes(device)
+    engine = engine_on(_engine(request, device), device.id, physical)
     if own_format is not None and precision is None:
         weights, own = own_format, True
     else:
         weights, own = _format(request, engine, model, device)
     family = efficiency_for(device, engine.id)
-    physical, memory_warning = physical_bytes(device)
-    evidence, because = _label(family, weights, shape)
+    evidence, because = label_of(family, weights, shape, engine, device)
     kv_format = _kv_format(kv_precision, engine, device)
     fp16_warning = _precision_warning(model, weights, device, engine)
     plain = get_format("bf16")

@@ -135,8 +135,7 @@ def dense_format(weights: WeightFormat, plain: WeightFormat) -> WeightFormat:
 
 def mixer_format(shape: Shape, weights: WeightFormat, plain: WeightFormat) -> WeightFormat:
     """Return the format of attention and recurrent layers."""
-    routed = any(isinstance(layer.ffn, Moe) for layer in shape.layers)
-    if routed and weights.plain_mixers_beside_experts:
+    if shape.has_experts and weights.plain_mixers_beside_experts:
         return plain
     return dense_format(weights, plain)
 

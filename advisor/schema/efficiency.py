@@ -321,7 +321,8 @@ class Width(Record, frozen=True):
     """Half-width of a range: quantiles of |ln(measured / predicted)| on left-out groups.
 
     ``device_classes`` and ``kinds`` (dense, moe) empty: all. ``launch_known``: only for runs whose
-    launch settings are known (:mod:`advisor.schema.recipe`).
+    launch settings are known (:mod:`advisor.schema.recipe`). ``engines``: only for these families
+    of engines, before rows for all.
     """
 
     metric: Literal["tpot", "ttft", "prefill", "throughput", "memory", "power"]
@@ -334,6 +335,7 @@ class Width(Record, frozen=True):
     device_classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     launch_known: bool = False
+    engines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.q95 < self.q80:

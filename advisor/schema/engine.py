@@ -27,6 +27,8 @@ class WeightFormat(Record, frozen=True):
         Datasheet peak the products run at.
     gemm
         Key of the efficiency constants.
+    weight_only_gemm
+        Key of the efficiency constants where the format is only unpacked, not multiplied in.
     peak_required
         The device must publish the ``compute`` peak, else it can't run the format.
     experts_only
@@ -46,6 +48,7 @@ class WeightFormat(Record, frozen=True):
     gemm: str
     source: str
     aliases: tuple[str, ...] = ()
+    weight_only_gemm: str = ""
     peak_required: bool = False
     experts_only: bool = False
     plain_mixers_beside_experts: bool = False
@@ -97,6 +100,26 @@ class MemoryRule(Record, frozen=True):
     pipeline_bytes: Fact | None = None
 
 
+class SmallDevices(Record, frozen=True):
+    """Lower limits on devices with less memory than ``below_bytes``, and on some named ones.
+
+    ``devices`` are what the ids of those named start with.
+    """
+
+    below_bytes: Fact
+    max_step_tokens: Fact
+    max_sequences: Fact
+    devices: tuple[Slug, ...] = ()
+
+
+class WeightOnly(Record, frozen=True):
+    """Formats run on chips without units for them: stored so, multiplied in 16 bits."""
+
+    formats: tuple[Slug, ...]
+    architectures: tuple[Slug, ...]
+    source: Slug
+
+
 class Scheduler(Record, frozen=True):
     """Limits of a step: tokens in all, sequences, and whether prompts run alone.
 
@@ -107,6 +130,18 @@ class Scheduler(Record, frozen=True):
     max_sequences: Fact
     prefill_alone: bool = False
     reserves_output: bool = False
+    small: SmallDevices | None = None
+
+    def on(self, device_id: str, physical_bytes: float) -> Scheduler:
+        """Return the limits on one device."""
+        small = self.small
+        if small is None:
+            return self
+        if physical_bytes >= small.below_bytes.value and not device_id.startswith(small.devices):
+            return self
+        return msgspec.structs.replace(
+            self, max_step_tokens=small.max_step_tokens, max_sequences=small.max_sequences
+        )
 
 
 class Engine(Record, frozen=True):
@@ -133,11 +168,14 @@ class Engine(Record, frozen=True):
     converts_bf16: bool = False
     kv_block_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
     host_per_step_s: Fact | None = None
+    weight_only: WeightOnly | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
         named = {path: fact.source for path, fact in facts_of(self).items()}
         named |= {f"memory.share.{k}": f.source for k, f in self.memory.share.items()}
+        if self.weight_only:
+            named["weight_only"] = self.weight_only.source
         require_sources(named, self.source)
 
 
@@ -178,8 +216,8 @@ class EngineEra(Record, frozen=True):
     """Fitted costs of one engine era and one kind of model.
 
     ``runs`` are the benchmark series (prefixes of their names) measured with that era,
-    ``versions`` what engine versions of it start with, ``only_versions`` those it is confined to
-    within its runs; ``engines`` the catalogue engines it
+    ``architectures`` those of its devices, ``versions`` what engine versions of it start with,
+    ``only_versions`` those it is confined to within its runs; ``engines`` the catalogue engines it
     speaks for. The errors are medians on groups
     (device, model) left out of the fit, ``left_out_in80`` and ``left_out_in95`` the shares of
     their TPOT inside the stated ranges. ``fixed``: costs read off other measurements, named in the
@@ -199,6 +237,7 @@ class EngineEra(Record, frozen=True):
     left_out_throughput_error: float = 0.0
     left_out_in80: float = 0.0
     left_out_in95: float = 0.0
+    architectures: tuple[Slug, ...] = ()
     versions: tuple[str, ...] = ()
     only_versions: tuple[str, ...] = ()
     note: str = ""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from advisor.calibration.write import to_toml
+from advisor.calibration.efficiency_toml import to_toml
 from advisor.catalogue import devices
 from advisor.catalogue.devices import efficiency_for, get_device
 from advisor.catalogue.engines import get_engine
