@@ -178,7 +178,12 @@ def _format(
         unpacked = weight_only(weights, engine, device.architecture)
         if unpacked is not None:
             return unpacked, False
-        valid = [n for n in engine.formats if _runs(get_format(n), peaks, model)]
+        known = [get_format(name) for name in engine.formats]
+        valid = [
+            f.id
+            for f in known
+            if _runs(f, peaks, model) or weight_only(f, engine, device.architecture)
+        ]
         runs = ", ".join(valid)
         msg = f"{device.name} has no {weights.compute} units for {weights.id}; it runs {runs}"
         raise InfeasibleError(msg, limit="format", suggestions=valid)
