@@ -276,13 +276,6 @@ def test_a_speed_over_the_whole_time_counts_the_prompt():
     assert blended == pytest.approx(2048 / seconds, rel=1e-6)
 
 
-def test_reasoning_streamed_apart_is_not_timed():
-    note = "1000 requests, rate inf; cmd: vllm serve Qwen/Qwen3.5-9B --reasoning-parser=qwen3"
-    told = row(metric="tpot_ms", notes=note)
-    assert told.problem == "reasoning streamed apart, not timed"
-    assert not row(metric="output_tok_s", notes=note).problem
-
-
 def test_only_rows_that_say_everything_count_as_stated():
     assert row().stated
     for name in ("batch_or_concurrency", "output_len"):

@@ -173,7 +173,6 @@ def _length_problem(row: DeviceRow) -> str:
 _TRAPS: tuple[tuple[Metric, str, bool, str], ...] = (
     ("decode", "averaged over encoded", False, "mean over prompt and answer"),
     ("decode", "aggregate", True, "sum over the batch, shared prompt"),
-    ("tpot", "vllm serve .*--reasoning-parser", False, "reasoning streamed apart, not timed"),
     ("ttft", "upper bound", False, "scaled up by the source, not measured"),
     ("energy", "wall", False, "energy of the whole system at the wall"),
     ("memory", "mmap", False, "mapped weights may not be counted"),
