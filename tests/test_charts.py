@@ -27,6 +27,7 @@ from advisor.charts.workings import roof, workings
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.run import estimate_point
 from advisor.optimizer import result as r
+from advisor.optimizer import result_curves as rc
 from advisor.perf.intervals import Spread, estimate
 from advisor.report.locale import LANGUAGES
 from advisor.report.style import style
@@ -75,7 +76,7 @@ def uncertainty() -> r.Uncertainty:
         r.TornadoBar("api", Text("line_api"), 700.0, 1500.0),
     )
     flips = (flip("rent", 3.0, 2.0, "above"), flip("volume", 0.9, 1.0), flip("zero", 1.0, 0.0))
-    return r.Uncertainty(100, 1, {"mix": 0.8, "api": 0.2}, 0.95, 12.0, bars, flips)
+    return r.Uncertainty(100, 1, {"mix": 0.8, "api": 0.2}, 0.95, 0.9, 12.0, bars, flips)
 
 
 def recommendation() -> r.Recommendation:
@@ -94,6 +95,7 @@ def recommendation() -> r.Recommendation:
         binding=(),
         fronts=(front,),
         uncertainty=uncertainty(),
+        safer=None,
         infeasible=None,
         replays=(),
         excluded={},
@@ -105,14 +107,14 @@ def recommendation() -> r.Recommendation:
     )
 
 
-def volumes() -> r.Breakeven:
+def volumes() -> rc.Breakeven:
     points = []
     for volume in (1e4, 1e5, 1e6, 1e7):
         costs = {"api": volume * 1e-3, "mix": 1000.0 * math.ceil(volume / 3e6), "device": None}
         known = {k: v for k, v in costs.items() if v is not None}
         cheapest = min(known, key=lambda k: known[k])
-        points.append(r.BreakevenPoint(volume, costs, {"mix": 1}, cheapest))  # type: ignore[arg-type]
-    return r.Breakeven("t", tuple(points), ())
+        points.append(rc.BreakevenPoint(volume, costs, {"mix": 1}, cheapest))  # type: ignore[arg-type]
+    return rc.Breakeven("t", tuple(points), ())
 
 
 def point(lang: str) -> list[Chart]:
@@ -231,7 +233,7 @@ def test_the_nearest_flip_leads():
 
 def test_no_flip_is_said():
     u = uncertainty()
-    none = r.Uncertainty(u.samples, 1, u.probability_cheapest, 1.0, 0.0, (), ())
+    none = r.Uncertainty(u.samples, 1, u.probability_cheapest, 1.0, 1.0, 0.0, (), ())
     assert "No single input" in decision(none, EN).alt
     assert "No input" in tornado(none, 1.0, EN, Money()).alt
 

@@ -22,7 +22,7 @@ from advisor.optimizer.plans import usd_of
 from advisor.optimizer.recommend import recommend
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.singles import Singles
-from advisor.optimizer.verify import Played, tightened, verified
+from advisor.optimizer.verify import CUTS, Played, tightened, verified
 from advisor.report.numbers import width
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
@@ -105,6 +105,7 @@ def test_no_other_kind_is_cheaper_and_every_kind_is_answered(name):
 def test_the_sentence_reads_back_to_the_result(name, lang):
     rec = answer(name)
     parts = parse_verdict(verdict_sentence(rec, lang), lang)
+    check_safer(rec, parts)
     if rec.plan is None:
         assert parts["key"] == "verdict_none"
         return
@@ -120,6 +121,22 @@ def test_the_sentence_reads_back_to_the_result(name, lang):
         assert float(parts["times"]) == pytest.approx(times, abs=0.006)
     else:
         assert all(a.plan is None for a in rec.alternatives)
+
+
+def check_safer(rec, parts):
+    """What a sentence says of the safer plan is what the result says."""
+    if rec.safer is None:
+        assert parts["second"] == ""
+        return
+    assert int(parts["now"]) == round(100 * rec.uncertainty.probability_as_planned)
+    if rec.safer.plan is None:
+        assert parts["second"] == "verdict_no_safer"
+        assert int(parts["wanted"]) == 90
+        return
+    assert int(parts["sure"]) == round(100 * rec.safer.probability)
+    assert parts["more"] == money(rec.safer.plan.usd_per_month.value, rec)
+    most = max(rec.safer.plan.options, key=lambda o: sum(s.requests_per_month for s in o.served))
+    assert parts["safer"].startswith(most.name)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -151,7 +168,8 @@ def test_briefs_and_tables_hold_the_plan(lang):
     data = json.loads(recommend_json(rec, lang))
     assert data["plan"]["usd_per_month"]["value"] == pytest.approx(rec.plan.usd_per_month.value)
     assert data["sentence"] == verdict_sentence(rec, lang)
-    assert recommend_csv(rec, lang).count("\n") == len(rec.alternatives) + 1
+    plans = len(rec.alternatives) + 1 + (rec.safer is not None and rec.safer.plan is not None)
+    assert recommend_csv(rec, lang).count("\n") == plans
     markdown = brief_markdown(rec, lang, "advisor recommend x.toml")
     page = brief_html(rec, lang, "advisor recommend x.toml")
     assert verdict_sentence(rec, lang) in markdown
@@ -230,19 +248,56 @@ class Player:
         return Played(1000, hours, usd)
 
 
+def deployed(one):
+    return [(d.name, d.by_period) for d in one.plan.deployments]
+
+
 def test_a_broken_replay_cuts_capacity_and_solves_again():
     facts = facts_of(scenario("financial-qa"), EXAMPLES, TODAY)
     question = question_of(facts)
     first = solved(question, best_plan(question), {})
     play = Player(over=1.5)
-    after, winner, factors, replays = verified(facts, question, first, play)
-    assert len(replays[0].rounds) == 2
-    assert replays[0].agreed
-    assert all(0.6 <= f <= 0.95 for f in factors.values())
+    held = verified(facts, question, first, play)
+    after, winner, factors = held.question, held.winner, held.winner.factors
+    assert len(held.replays[0].rounds) == 2
+    assert held.replays[0].agreed
+    # Cuts go on until the plan is another: the replay of the same one would say the same.
+    cuts = [math.log(f) / math.log(1.5**-0.5) for f in factors.values()]
+    assert all(1 <= round(n) <= CUTS and n == pytest.approx(round(n)) for n in cuts)
+    assert deployed(winner) != deployed(first) or max(cuts) == pytest.approx(CUTS)
     assert winner.plan.classes[0].latency[0].replayed_s is not None
     pool = next(p for p in after.pools if p.name in factors)
     same = next(p for p in question.pools if p.name == pool.name)
     assert pool.per_s[0] == pytest.approx(same.per_s[0] * factors[pool.name])
+
+
+def test_the_runner_up_is_cut_until_it_holds_too():
+    question = asked("code-assistant")
+    first = solved(question, best_plan(question), {})
+    mine = {p.model_id for o in first.plan.options for p in o.parts}
+    seen = []
+
+    def play(fleet, workload, seed):
+        """The winner holds; any other plan misses its limit twice."""
+        other = not {t.model for t in fleet.tier} <= mine
+        seen.append(other)
+        over = 1.4 if other and sum(seen) <= 2 else 0.5
+        hours = {c.name: {"ttft": (c.slo.ttft_s or 1.0) * over} for c in workload.classes}
+        usd = sum(t.usd_per_hour * t.replicas * (t.tp or 1) * (t.pp or 1) for t in fleet.tier)
+        return Played(1000, hours, usd)
+
+    held = verified(question.facts, question, first, play)
+    assert len(held.replays[0].rounds) == 1
+    runner = held.replays[1]
+    assert len(runner.rounds) > 1
+    assert runner.agreed
+    assert runner.rounds[-1].factors
+    assert held.winner.factors == {}
+    rows = {a.kind: (a, r) for a, r in held.rows}
+    plan, one = rows[runner.kind]
+    assert plan.plan.usd_per_month.value == pytest.approx(one.usd_per_month)
+    assert one.factors == runner.rounds[-1].factors
+    assert plan.plan.classes[0].latency[0].replayed_s is not None
 
 
 def test_a_replay_that_never_agrees_is_reported_as_such():
@@ -254,7 +309,7 @@ def test_a_replay_that_never_agrees_is_reported_as_such():
         late = {c.name: {"ttft": c.slo.ttft_s * 2} for c in workload.classes}
         return Played(1000, late, 1.0)
 
-    _, _, _, replays = verified(facts, question, first, slow)
+    replays = verified(facts, question, first, slow).replays
     assert not replays[0].agreed
     assert len(replays[0].rounds) == 5
 

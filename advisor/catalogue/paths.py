@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from advisor.errors import MissingDataError
@@ -9,6 +10,7 @@ from advisor.errors import MissingDataError
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
+@cache
 def data_dir(name: str) -> Path:
     """Return the folder of fact files called ``name``.
 

@@ -26,6 +26,7 @@ from advisor.schema.price import (
 
 _NOT_PRICES = {"api-sellers"}
 _LISTING = "advisor catalogue prices"
+_DEVICE = re.compile(r'^device = "([^"]*)"$', re.MULTILINE)
 
 
 @cache
@@ -50,16 +51,29 @@ def _files_with(pattern: str) -> tuple[PriceFile, ...]:
 
 
 @cache
+def _paths_by_device() -> dict[str, tuple[Path, ...]]:
+    """Device -> files that name it, by their text alone."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for path, text in _texts():
+        for device in dict.fromkeys(_DEVICE.findall(text)):
+            found[device] = (*found.get(device, ()), path)
+    return found
+
+
+def _files_about(device_id: str) -> tuple[PriceFile, ...]:
+    return tuple(_file(path) for path in _paths_by_device().get(device_id, ()))
+
+
 def rentals(device_id: str) -> tuple[Rental, ...]:
     """Return every rental quote of a device, newest first."""
-    files = _files_with(rf'^device = "{re.escape(device_id)}"$')
+    files = _files_about(device_id)
     rows = [row for file in files for row in file.rental if row.device == device_id]
     return tuple(sorted(rows, key=lambda row: row.date, reverse=True))
 
 
 def purchases(device_id: str) -> tuple[Purchase, ...]:
     """Return every purchase price of a device, newest first."""
-    files = _files_with(rf'^device = "{re.escape(device_id)}"$')
+    files = _files_about(device_id)
     rows = [row for file in files for row in file.purchase if row.device == device_id]
     return tuple(sorted(rows, key=lambda row: row.date, reverse=True))
 

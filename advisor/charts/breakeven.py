@@ -12,7 +12,8 @@ from advisor.charts.chart import (
     new_figure,
     plan_name,
 )
-from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, PlanKind
+from advisor.optimizer.result import PLAN_KINDS, PlanKind
+from advisor.optimizer.result_curves import Breakeven, BreakevenPoint
 from advisor.schema.text import Text
 
 MOST_CHANGES = 3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from advisor.errors import UsageError
@@ -61,3 +63,27 @@ def progress() -> Callable[[int, int], None]:
             typer.echo(f"\r{done:,}/{total:,}", err=True, nl=done == total)
 
     return tell
+
+
+@contextmanager
+def solver_kept_quiet() -> Iterator[None]:
+    """Keep what a compiled library prints off stdout: HiGHS tells of some sub-solves unasked.
+
+    Such a line would stand before the JSON.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import ctypes
+
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        # The library's own buffer empties only now.
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

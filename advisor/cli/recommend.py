@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli.output import Lang, tell_compiling
+from advisor.cli.output import Lang, solver_kept_quiet, tell_compiling
 from advisor.errors import InfeasibleError, UsageError
 
 SCENARIO = typer.Argument(help="Scenario TOML (docs/optimizer.md; examples/).", metavar="FILE")
@@ -45,24 +45,31 @@ def recommend(
     """
     _one(as_json, as_csv, markdown, as_html)
     from advisor.catalogue.scenarios import read_scenario
-    from advisor.optimizer.play import simulate_with
     from advisor.optimizer.recommend import recommend as answer
-    from advisor.report import recommend_brief, recommend_json, recommend_text
 
     folder = scenario.parent
     question = read_scenario(scenario)
+    simulate = None
     if replay:
+        from advisor.optimizer.play import simulate_with
+
         tell_compiling(lang)
-    found = answer(question, folder, simulate=simulate_with(folder) if replay else None)
-    if as_json:
-        typer.echo(recommend_json.recommend_json(found, lang))
-    elif as_csv:
-        typer.echo(recommend_json.recommend_csv(found, lang))
-    elif markdown:
-        typer.echo(recommend_brief.brief_markdown(found, lang, _command()), nl=False)
-    elif as_html:
-        typer.echo(recommend_brief.brief_html(found, lang, _command()), nl=False)
+        simulate = simulate_with(folder)
+    with solver_kept_quiet():
+        found = answer(question, folder, simulate=simulate)
+    if as_json or as_csv:
+        from advisor.report import recommend_json
+
+        as_text = recommend_json.recommend_json if as_json else recommend_json.recommend_csv
+        typer.echo(as_text(found, lang))
+    elif markdown or as_html:
+        from advisor.report import recommend_brief
+
+        brief = recommend_brief.brief_markdown if markdown else recommend_brief.brief_html
+        typer.echo(brief(found, lang, _command()), nl=False)
     else:
+        from advisor.report import recommend_text
+
         typer.echo(recommend_text.recommend_text(found, lang))
     if found.plan is None:
         raise typer.Exit(INFEASIBLE)
@@ -89,7 +96,8 @@ def frontier(
 
     asked = read_scenario(scenario)
     question = question_of(facts_of(asked, scenario.parent, dt.date.today()))
-    front = exact_front(question, measure_named(question, measure))
+    with solver_kept_quiet():
+        front = exact_front(question, measure_named(question, measure))
     if not front.steps:
         msg = "nothing keeps all limits: advisor recommend says which clash"
         raise InfeasibleError(msg)
@@ -118,7 +126,8 @@ def breakeven(
     from advisor.report import curves, recommend_json
 
     asked = read_scenario(scenario)
-    curve = curve_of(asked, scenario.parent)
+    with solver_kept_quiet():
+        curve = curve_of(asked, scenario.parent)
     if as_json:
         typer.echo(recommend_json.breakeven_json(curve, lang))
     elif as_csv:

@@ -9,8 +9,9 @@ import numpy as np
 
 from advisor.catalogue import prices
 from advisor.optimizer.candidates import CandidateList, candidates_of
+from advisor.optimizer.demand import HOURS_PER_MONTH
 from advisor.optimizer.facts import Facts, excluded_of, facts_of
-from advisor.optimizer.hardware import device_id_of
+from advisor.optimizer.hardware import device_id_of, spot_terms
 from advisor.optimizer.limits import (
     chip_limits,
     money_limit,
@@ -67,10 +68,10 @@ class Question:
 def question_of(
     facts: Facts,
     factors: dict[str, float] | None = None,
-    slo_factor: float = 1.0,
     candidates: CandidateList | None = None,
     weak_too: bool = False,
     with_pairs: bool = True,
+    margin: float = 0.0,
 ) -> Question:
     """Build options and the solver's numbers.
 
@@ -80,46 +81,58 @@ def question_of(
         Looked up.
     factors
         Pool → share of its predicted capacity to count on (1 where left out).
-    slo_factor
-        Multiplies every latency limit.
     candidates
         Deployments found before; None: search.
     weak_too
         Search also models far below every floor.
     with_pairs
         Offer routed pairs and cascades.
+    margin
+        Half-widths of 80 % ranges by which scores must lie above floors.
     """
     s = facts.scenario
     if candidates is None:
-        candidates = candidates_of(
-            facts.models.models if weak_too else _hopeful(facts),
-            facts.hardware.devices,
-            facts.demand,
-            s.use,
-            s.quality.four_bit_loss_points / 100.0,
-            slo_factor,
-            _scarce(s),
-            facts.site.usd_per_hour(1.0),
-        )
+        candidates = searched(facts, facts.models.models if weak_too else _hopeful(facts))
     classes = facts.demand.classes
     pools = pools_of(candidates.kept, classes, facts.site, factors or {})
     floors = np.array([s.floor_of(c.name) or 0.0 for c in classes])
     rate = np.asarray(facts.demand.per_s @ facts.demand.hours / facts.demand.hours.sum())
-    keep = worth_keeping(pools, _scarce(s), floors, rate)
+    keep = worth_keeping(pools, _scarce(s), floors, rate, margin)
     pools = [p for p, kept in zip(pools, keep, strict=True) if kept]
     singles = [pool_option(i, p) for i, p in enumerate(pools)]
     singles += [*facts.remote.options, *facts.local.options]
     options = list(singles)
     if with_pairs:
-        options += pair_options(s, classes, facts.asked, singles, pools)
+        options += pair_options(s, classes, facts.asked, singles, pools, margin)
     names = tuple(sorted({c for o in options for c in o.charges if _due(facts, c)}))
-    problem = _problem(facts, pools, options, names)
+    problem = _problem(facts, pools, options, names, margin)
     return Question(facts, candidates, tuple(pools), tuple(options), names, problem)
 
 
 def _due(facts: Facts, key: str) -> bool:
     charge = facts.charges.get(key)
     return charge is not None and charge.usd_per_month.value > 0
+
+
+def searched(
+    facts: Facts, models: Sequence[ModelChoice], most_usd_per_month: float = np.inf
+) -> CandidateList:
+    """Search deployments of some models.
+
+    Those of which one replica costs more than ``most_usd_per_month`` are left out: no plan of
+    that cost has one.
+    """
+    s = facts.scenario
+    return candidates_of(
+        models,
+        facts.hardware.devices,
+        facts.demand,
+        s.use,
+        s.quality.four_bit_loss_points / 100.0,
+        _scarce(s),
+        facts.site.usd_per_hour(1.0),
+        most_usd_per_month / (HOURS_PER_MONTH * min(spot_terms(s.money).factor, 1.0)),
+    )
 
 
 def _hopeful(facts: Facts) -> list[ModelChoice]:
@@ -140,7 +153,11 @@ def _scarce(scenario: Scenario) -> frozenset[str]:
 
 
 def _problem(
-    facts: Facts, pools: Sequence[Pool], options: Sequence[Option], charges: Sequence[str]
+    facts: Facts,
+    pools: Sequence[Pool],
+    options: Sequence[Option],
+    charges: Sequence[str],
+    margin: float,
 ) -> MixProblem:
     s, demand = facts.scenario, facts.demand
     c = len(demand.classes)
@@ -153,7 +170,7 @@ def _problem(
     ]
     usd = np.array([o.usd_per_request + facts.retrieval_usd for o in options]).reshape(-1, c)
     allowed = np.array([o.allowed for o in options], dtype=bool).reshape(-1, c)
-    allowed &= _good_enough(facts, options)
+    allowed &= _good_enough(facts, options, margin)
     problem = MixProblem(
         classes=tuple(one.name for one in demand.classes),
         options=tuple(o.name for o in options),
@@ -176,7 +193,7 @@ def _problem(
         most_share=np.array([np.full(c, o.most_share) for o in options]).reshape(-1, c),
     )
     limits = [
-        *quality_limits(facts, options, problem),
+        *quality_limits(facts, options, problem, margin),
         *money_limit(facts, problem),
         *power_limits(facts, pools, options, problem),
         *chip_limits(facts, pools),
@@ -185,8 +202,8 @@ def _problem(
     return problem.with_limits(*limits)
 
 
-def _good_enough(facts: Facts, options: Sequence[Option]) -> Bools:
+def _good_enough(facts: Facts, options: Sequence[Option], margin: float) -> Bools:
     """``(O, C)`` options whose score meets the class's floor; a random split may not dodge it."""
-    quality = np.nan_to_num(np.array([o.quality for o in options]))
+    quality = np.nan_to_num(np.array([o.quality - margin * o.half80 for o in options]))
     floors = [facts.scenario.floor_of(c.name) or 0.0 for c in facts.demand.classes]
     return np.asarray(quality.reshape(-1, len(floors)) >= np.array(floors) - SAME_SCORE)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from advisor.optimizer.assemble import Question
+from advisor.optimizer.assemble import Question, question_of, searched
+from advisor.optimizer.demand import NO_LIMIT
+from advisor.optimizer.facts import with_classes
 from advisor.optimizer.impossible import unit_of
 from advisor.optimizer.kinds import Solved
+from advisor.optimizer.options import SAME_SCORE
 from advisor.optimizer.prices import shadow_prices
 from advisor.optimizer.problem import MixProblem
 from advisor.optimizer.result import BindingLimit
@@ -19,11 +22,8 @@ NEAR = 0.5
 
 
 def binding_of(question: Question, winner: Solved) -> tuple[BindingLimit, ...]:
-    """Return the limits without which a cheaper plan exists, dearest first.
-
-    Latency limits are not among them: the front of cost and latency shows what they cost.
-    """
-    found = [*_rows(question, winner), *_floors(question, winner)]
+    """Return the limits without which a cheaper plan exists, dearest first."""
+    found = [*_rows(question, winner), *_floors(question, winner), *_latency(question, winner)]
     return tuple(sorted(found, key=lambda b: -b.saved_usd_per_month))
 
 
@@ -72,6 +72,45 @@ def _floors(question: Question, winner: Solved) -> list[BindingLimit]:
             used = value.value
             found.append(BindingLimit(label, unit_of(label), floor, used, saved, None))
     return found
+
+
+def _latency(question: Question, winner: Solved) -> list[BindingLimit]:
+    """Latency limits by class, each lifted alone: what is too slow with it may serve without.
+
+    ``used``: the longest of the class's percentiles over its limit.
+    """
+    found = []
+    for c, one in enumerate(question.facts.demand.classes):
+        if not one.has_slo:
+            continue
+        freer = _unhurried(question, winner, c)
+        saved = _saved(freer, winner, freer.problem)
+        if saved is not None:
+            label = f"slo:{one.name}"
+            checks = winner.plan.classes[c].latency
+            used = max(x.value_s.value / x.limit_s for x in checks if x.limit_s)
+            found.append(BindingLimit(label, unit_of(label), 1.0, used, saved, None))
+    return found
+
+
+def _unhurried(question: Question, winner: Solved, c: int) -> Question:
+    """Return the question without a class's latency limits.
+
+    Models good enough for the class are searched anew, up to what the winner costs; of the
+    others nothing changes.
+    """
+    facts = question.facts
+    classes = list(facts.demand.classes)
+    floor = facts.scenario.floor_of(classes[c].name) or 0.0
+    classes[c] = replace(classes[c], slo=NO_LIMIT)
+    models = facts.models.models
+    good = [m for m in models if not np.nan_to_num(m.values[c]) < floor - SAME_SCORE]
+    moved = with_classes(facts, tuple(classes))
+    new = searched(moved, good, winner.usd_per_month)
+    ids = {m.id for m in good}
+    old = tuple(k for k in question.candidates.kept if k.model.id not in ids)
+    both = replace(new, kept=(*new.kept, *old))
+    return question_of(moved, winner.factors, candidates=both)
 
 
 def _saved(question: Question, winner: Solved, freer: MixProblem) -> float | None:

@@ -178,9 +178,9 @@ def candidates_of(
     demand: Demand,
     use: Use,
     four_bit_loss: float,
-    slo_factor: float = 1.0,
     scarce: frozenset[str] = frozenset(),
     usd_per_watt_hour: float = 0.0,
+    most_usd_per_hour: float = math.inf,
 ) -> CandidateList:
     """Enumerate, bound, evaluate, prune.
 
@@ -190,19 +190,21 @@ def candidates_of(
         The question's.
     four_bit_loss
         Share of 1 that weights below 8 bits cost.
-    slo_factor
-        Multiplies every latency limit.
     scarce
         Devices of which only so many may be used.
     usd_per_watt_hour
         Electricity of a device's own power, host and building included.
+    most_usd_per_hour
+        Replicas whose device-hours alone cost more are left out.
     """
-    asked = asked_of(demand.classes, slo_factor)
+    asked = asked_of(demand.classes)
     variants = variants_of(models, use.engines, use.precisions)
     bounds = bounds_of(variants, hardware, asked, use.max_devices_per_replica)
     hours = np.array([_hour(h, usd_per_watt_hour) for h in hardware])
     rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
     least = _least_usd(bounds, hours, rate)
+    device = np.array([h.offers[0].usd_per_device_hour.value for h in hardware])[:, None]
+    least[:, device * np.array(bounds.sizes, dtype=float) > most_usd_per_hour] = np.inf
     search = _Search(bounds, hardware, least, rate, scarce)
     kept = search.run(asked, four_bit_loss)
     return CandidateList(
@@ -282,11 +284,10 @@ class _Search:
         kept: list[Candidate] = []
         per: dict[tuple[str, str], int] = {}
         spent: dict[str, int] = {}
-        for flat in np.argsort(self.least, axis=None, kind="stable"):
-            v, d, s = (int(i) for i in np.unravel_index(flat, self.least.shape))
+        order = np.argsort(self.least, axis=None, kind="stable")[: np.isfinite(self.least).sum()]
+        places = np.stack(np.unravel_index(order, self.least.shape), axis=1).tolist()
+        for v, d, s in places:
             if not self._alive[v, d, s]:
-                if not np.isfinite(self.least[v, d, s]):
-                    break
                 continue
             variant, device = self.bounds.variants[v], self.hardware[d]
             if not _allot(spent, variant.model, device):

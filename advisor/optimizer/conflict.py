@@ -44,15 +44,19 @@ class Conflict:
     demand: bool = False
 
 
-def _feasible(problem: MixProblem) -> bool:
-    free = replace(
+def _free(problem: MixProblem) -> MixProblem:
+    """Return the problem with all prices zero: any plan will do."""
+    return replace(
         problem,
         usd_per_request=np.zeros_like(problem.usd_per_request),
         fixed_usd_per_month=_kept(problem.fixed_usd_per_month),
         scaled_usd_per_hour=_kept(problem.scaled_usd_per_hour),
         charge_usd_per_month=np.zeros_like(problem.charge_usd_per_month),
     )
-    return solve(free).feasible
+
+
+def _feasible(problem: MixProblem) -> bool:
+    return solve(_free(problem)).feasible
 
 
 def _kept(prices: Floats) -> Floats:
@@ -88,14 +92,14 @@ def explain(problem: MixProblem) -> Conflict:
     return Conflict(names, tuple(ways))
 
 
-def relaxed(problem: MixProblem, limit: Limit) -> Relaxation:
+def relaxed(problem: MixProblem, limit: Limit, within: float = MARGIN) -> Relaxation:
     """Return the least change of a limit that makes the problem feasible, checked by solving.
 
     The least use of the limit under all other limits is itself a mix problem, whose prices are
-    the limit's coefficients.
+    the limit's coefficients. ``within``: share by which a peak may miss its least value.
     """
     others = problem.without(limit.name)
-    least = best_use(others, limit)
+    least = best_use(others, limit, within=within)
     if least is None:
         return Relaxation(limit.name, limit.value, None, None)
     outwards = MARGIN * abs(least)
@@ -106,10 +110,12 @@ def relaxed(problem: MixProblem, limit: Limit) -> Relaxation:
     return Relaxation(limit.name, limit.value, value, plan.usd_per_month)
 
 
-def best_use(problem: MixProblem, limit: Limit, gap: float = DEFAULT_GAP) -> float | None:
+def best_use(
+    problem: MixProblem, limit: Limit, gap: float = DEFAULT_GAP, within: float = MARGIN
+) -> float | None:
     """Return the least (for a floor: the largest) use of a limit; None if nothing fits."""
     if limit.each_period:
-        return _best_peak(problem, limit)
+        return _best_peak(problem, limit, within)
     requests = _or_zero(limit.per_request, problem.usd_per_request)
     # A floor is a sum over all requests: its largest value is the least shortfall.
     floor = limit.sense == "at-least"
@@ -134,13 +140,14 @@ def _or_zero(values: Floats, like: Floats) -> Floats:
     return values if values.size else np.zeros_like(like)
 
 
-def _best_peak(problem: MixProblem, limit: Limit) -> float | None:
-    """Least peak over the periods, by bisection to the margin."""
+def _best_peak(problem: MixProblem, limit: Limit, within: float) -> float | None:
+    """Least peak over the periods, by bisection: any plan under a peak lowers it."""
+    problem = _free(problem)
     plan = solve(problem.with_limits(*problem.limits, limit.at(np.inf)))
     if not plan.feasible:
         return None
     high, low = plan.limit_use[limit.name], limit.value
-    while high - low > MARGIN * max(high, 1.0):
+    while high - low > within * max(high, 1.0):
         middle = (low + high) / 2.0
         tried = solve(problem.with_limits(*problem.limits, limit.at(middle)))
         if tried.feasible:

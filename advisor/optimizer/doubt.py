@@ -11,7 +11,8 @@ from advisor.optimizer.assemble import Question
 from advisor.optimizer.demand import HOURS_PER_MONTH
 from advisor.optimizer.kinds import Solved
 from advisor.optimizer.money import pool_uses, speed_spread, spread_of
-from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats
+from advisor.optimizer.problem import Bools, Floats
+from advisor.optimizer.recourse import Response, as_planned, overall_kept, responses, sides_of
 from advisor.optimizer.result import PlanKind, TornadoBar
 from advisor.schema.text import Text
 
@@ -34,6 +35,15 @@ class Draws:
         """Number of draws."""
         return len(self.demand)
 
+    def only(self, mask: Bools) -> Draws:
+        """Return some of the draws."""
+        return Draws(
+            self.demand[mask],
+            {k: v[mask] for k, v in self.speed.items()},
+            {k: v[mask] for k, v in self.price.items()},
+            {k: v[mask] for k, v in self.score.items()},
+        )
+
 
 def keys_of(question: Question, pool: int) -> tuple[str, str]:
     """Return the names under which a pool's speed and price are drawn.
@@ -46,29 +56,30 @@ def keys_of(question: Question, pool: int) -> tuple[str, str]:
 
 
 def inputs_of(
-    question: Question, plans: Sequence[Solved]
+    plans: Sequence[Solved],
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Return 80 % half-widths of all speeds, prices (logs) and scores the plans rest on."""
     speed: dict[str, float] = {}
     price: dict[str, float] = {}
     score: dict[str, float] = {}
     for one in plans:
+        question = one.question
         for use in pool_uses(question, one.found):
             a, b = keys_of(question, use.index)
             speed[a] = speed_spread(use.pool).q80
             price[b] = spread_of(use.pool.offer.usd_per_device_hour).q80
         used = one.found.flow_per_s.sum(axis=(1, 2)) > 0
         for i in np.nonzero(used)[0]:
-            option = question.options[i]
-            for model in option.model_ids:
-                score[model] = max(score.get(model, 0.0), float(option.half80.max()))
+            for side in sides_of(question, int(i)):
+                model = side.model_ids[0]
+                score[model] = max(score.get(model, 0.0), float(side.half80.max()))
     return speed, price, score
 
 
-def draws_of(question: Question, plans: Sequence[Solved]) -> Draws:
+def draws_of(plans: Sequence[Solved]) -> Draws:
     """Draw all inputs; every input has its own stream, so that plans share their draws."""
-    doubt = question.facts.scenario.doubt
-    speed, price, score = inputs_of(question, plans)
+    doubt = plans[0].question.facts.scenario.doubt
+    speed, price, score = inputs_of(plans)
 
     def normal(kind: str, name: str) -> Floats:
         words = [doubt.seed, *f"{kind}:{name}".encode()]
@@ -85,74 +96,78 @@ def draws_of(question: Question, plans: Sequence[Solved]) -> Draws:
     )
 
 
-def load_of(question: Question, one: Solved, pool: int) -> Floats:
-    """``(T,)`` replicas' worth of work a plan gives a pool in each period."""
-    problem = question.problem
-    load = np.zeros(len(problem.hours))
-    for option, p, seconds in zip(problem.use_option, problem.use_pool, problem.use_s, strict=True):
-        if p == pool:
-            load += seconds @ one.found.flow_per_s[option]
-    return load
-
-
-def recost(question: Question, one: Solved, draws: Draws) -> Floats:
+def recost(one: Solved, draws: Draws, response: Response | None = None) -> Floats:
     """``(N,)`` dollars a month of a plan, its replicas resized to what each draw needs.
 
-    Flows keep their shares. Replicas that stay and replicas that come and go keep their roles.
+    Flows are those of the response (None: as planned). How many replicas stay and how many come
+    and go is set anew.
     """
-    problem = question.problem
-    flow = one.found.flow_per_s
-    month = (flow @ problem.hours * SECONDS_PER_HOUR * problem.usd_per_request).sum()
-    total = draws.demand * float(month)
-    total = total + float(problem.charge_usd_per_month @ one.found.charged)
+    question, problem = one.question, one.question.problem
+    response = response or as_planned(one)
+    month = float(response.usd_per_month)
+    total = draws.demand * month + float(problem.charge_usd_per_month @ one.found.charged)
     for use in pool_uses(question, one.found):
         speed_key, price_key = keys_of(question, use.index)
         stretch = draws.demand / draws.speed[speed_key]
-        load = load_of(question, one, use.index)
-        need = np.maximum(np.ceil(load[None, :] * stretch[:, None] - WHOLE), 1.0)
-        scaled = np.array(use.by_period) - use.fixed
-        steady = need[:, scaled == 0]
-        base = steady.max(axis=1) if steady.size else np.full(draws.count, float(use.fixed))
+        need = np.ceil(response.load[use.index][None, :] * stretch[:, None] - WHOLE)
+        if response.load[use.index].max() <= 0.0:
+            continue
+        need = np.maximum(need, 1.0)
+        price = draws.price[price_key]
+        fixed = float(problem.fixed_usd_per_month[use.index])
+        rate = float(problem.scaled_usd_per_hour[use.index])
+        if not np.isfinite(rate):
+            priced = min(use.pool.usd_per_replica_hour * HOURS_PER_MONTH, fixed)
+            total = total + need.max(axis=1) * (priced * price + fixed - priced)
+            continue
+        base = need[:, _marginal(response.load[use.index], problem.hours, fixed / rate)]
         more = np.maximum(need - base[:, None], 0.0) @ problem.hours
-        hour = draws.price[price_key] * use.pool.usd_per_replica_hour
-        fixed = problem.fixed_usd_per_month[use.index]
-        other = fixed - use.pool.usd_per_replica_hour * HOURS_PER_MONTH
-        rate = problem.scaled_usd_per_hour[use.index]
-        total = total + base * (hour * HOURS_PER_MONTH + max(other, 0.0))
-        if np.isfinite(rate):
-            total = total + more * rate * draws.price[price_key]
-        else:
-            total = total + np.maximum(need.max(axis=1) - base, 0.0) * hour * HOURS_PER_MONTH
+        total = total + price * (base * fixed + more * rate)
     return np.asarray(total)
 
 
-def keeps_limits(question: Question, one: Solved, draws: Draws, usd: Floats) -> np.ndarray:
-    """``(N,)`` whether a plan meets its floors and the budget in each draw."""
-    s = question.facts.scenario
-    good = np.ones(draws.count, dtype=bool)
-    volume = one.found.flow_per_s @ question.problem.hours
-    for c, demand in enumerate(question.facts.demand.classes):
-        floor = s.floor_of(demand.name)
-        if floor is not None:
-            good &= _mean_score(question, volume[:, [c]], draws, [c]) >= floor
-    if s.quality.overall:
-        every = list(range(volume.shape[1]))
-        good &= _mean_score(question, volume, draws, every) >= s.quality.overall.at_least
-    if s.limits.per_month is not None:
-        good &= usd <= s.limits.per_month / question.facts.per_usd
-    return good
+def _marginal(load: Floats, hours: Floats, worth_h: float) -> int:
+    """Return the period whose need is the number of replicas to keep all month.
+
+    One more is worth keeping while it is needed for at least ``worth_h`` hours; periods need
+    replicas in the order of their load, however much the load is stretched.
+    """
+    order = np.argsort(-load, kind="stable")
+    at = int(np.searchsorted(np.cumsum(hours[order]), worth_h))
+    return int(order[min(at, len(order) - 1)])
 
 
-def _mean_score(question: Question, volume: Floats, draws: Draws, classes: list[int]) -> Floats:
-    total = np.zeros(draws.count)
-    for i in np.nonzero(volume.sum(axis=1) > 0)[0]:
-        option = question.options[i]
-        last = option.share_to_large or 0.0
-        weights = (1.0 - last, last) if len(option.model_ids) > 1 else (1.0,)
-        shift = sum(w * draws.score[m] for w, m in zip(weights, option.model_ids, strict=True))
-        for k, c in enumerate(classes):
-            total = total + volume[i, k] * np.clip(option.quality[c] + shift, 0.0, 1.0)
-    return np.asarray(total / volume.sum())
+@dataclass(frozen=True, eq=False)
+class Fate:
+    """What becomes of a plan, draw by draw.
+
+    Parameters
+    ----------
+    usd_per_month
+        ``(N,)``, flows answering to the scores drawn; infinite where a floor or the budget
+        can't be kept.
+    as_planned
+        ``(N,)`` whether it keeps floors and budget with its flows as they are.
+    """
+
+    usd_per_month: Floats
+    as_planned: Bools
+
+
+def fate_of(one: Solved, draws: Draws) -> Fate:
+    """Follow a plan through all draws."""
+    usd = np.full(draws.count, np.inf)
+    planned = np.zeros(draws.count, dtype=bool)
+    limits = one.question.facts.scenario.limits
+    most = np.inf if limits.per_month is None else limits.per_month / one.question.facts.per_usd
+    for mask, answers in responses(one, draws.score, draws.count):
+        mine = draws.only(mask)
+        for response in answers:
+            paid = recost(one, mine, response)
+            kept = (paid <= most) & overall_kept(one, response, mine.score)
+            usd[mask] = np.minimum(usd[mask], np.where(kept, paid, np.inf))
+            planned[mask] |= kept & response.planned
+    return Fate(usd, planned)
 
 
 @dataclass(frozen=True)
@@ -161,29 +176,32 @@ class Sureness:
 
     cheapest: dict[PlanKind, float]
     feasible: float
+    as_planned: float
     regret_usd_per_month: float
 
 
-def sureness(question: Question, plans: Sequence[Solved], draws: Draws) -> Sureness:
+def sureness(plans: Sequence[Solved], draws: Draws) -> Sureness:
     """Compare plans draw by draw; the first is the recommended one.
 
     Draws in which no plan keeps the limits count for none.
     """
-    cost = np.array([recost(question, p, draws) for p in plans])
-    good = np.array([keeps_limits(question, p, draws, c) for p, c in zip(plans, cost, strict=True)])
-    feasible = np.where(good, cost, np.inf)
-    some = np.isfinite(feasible.min(axis=0))
-    best = feasible.argmin(axis=0)
+    fates = [fate_of(p, draws) for p in plans]
+    cost = np.array([f.usd_per_month for f in fates])
+    some = np.isfinite(cost.min(axis=0))
+    best = cost.argmin(axis=0)
     share: dict[PlanKind, float] = {}
     for k, p in enumerate(plans):
         share[p.kind] = share.get(p.kind, 0.0) + float(((best == k) & some).mean())
-    regret = np.where(good[0] & some, cost[0] - feasible.min(axis=0), 0.0)
-    return Sureness(share, float(good[0].mean()), float(regret.mean()))
+    good = np.isfinite(cost[0])
+    regret = np.where(good, cost[0], 0.0) - np.where(good, cost.min(axis=0), 0.0)
+    planned = float(fates[0].as_planned.mean())
+    return Sureness(share, float(good.mean()), planned, float(regret.mean()))
 
 
-def tornado(question: Question, winner: Solved) -> tuple[TornadoBar, ...]:
+def tornado(winner: Solved) -> tuple[TornadoBar, ...]:
     """Move each input of the recommended plan to both ends of its 80 % range, widest first."""
-    speed, price, _ = inputs_of(question, [winner])
+    question = winner.question
+    speed, price, _ = inputs_of([winner])
     rows: list[tuple[str, Text, str, str, float]] = []
     half = float(np.log1p(question.facts.scenario.doubt.demand_half80))
     rows.append(("demand", Text.of("input_demand"), "demand", "", half))
@@ -204,7 +222,7 @@ def tornado(question: Question, winner: Solved) -> tuple[TornadoBar, ...]:
             price={k: ends if (kind, k) == ("price", key) else flat for k in price},
             score={},
         )
-        usd = recost(question, winner, moved)
+        usd = recost(winner, moved)
         bars.append(TornadoBar(name, what, float(usd.min()), float(usd.max())))
     bars.sort(key=lambda b: (b.low_usd_per_month - b.high_usd_per_month, b.name))
     return tuple(bars[:BARS])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from advisor.catalogue import prices
 from advisor.cost.amount import Amount, of_fact
 from advisor.optimizer.capacity import Asked, asked_of
-from advisor.optimizer.demand import Demand, after_retrieval, demand_of
+from advisor.optimizer.demand import ClassDemand, Demand, after_retrieval, demand_of
 from advisor.optimizer.due import Charge, charges_of, retrieval_usd
 from advisor.optimizer.electricity import Site, site_of
 from advisor.optimizer.hardware import HardwareList, hardware_of
@@ -27,6 +27,7 @@ class Facts:
     """What a scenario stands on, looked up once."""
 
     scenario: Scenario
+    folder: Path
     today: dt.date
     demand: Demand
     asked: Asked
@@ -61,6 +62,7 @@ def facts_of(scenario: Scenario, folder: Path, today: dt.date) -> Facts:
     local = on_devices_of(scenario, demand.classes, asked, book)
     return Facts(
         scenario=scenario,
+        folder=folder,
         today=today,
         demand=demand,
         asked=asked,
@@ -74,6 +76,19 @@ def facts_of(scenario: Scenario, folder: Path, today: dt.date) -> Facts:
         charges=charges_of(scenario, site, today, local.options),
         retrieval_usd=retrieval_usd(scenario),
         per_usd=1.0 if rate is None else rate.per_usd,
+    )
+
+
+def with_classes(facts: Facts, classes: tuple[ClassDemand, ...]) -> Facts:
+    """Return the facts with other limits on the same classes: what may serve them anew."""
+    s = facts.scenario
+    asked = asked_of(classes)
+    return replace(
+        facts,
+        demand=replace(facts.demand, classes=classes),
+        asked=asked,
+        remote=apis_of(s, classes, asked, facts.book, facts.today),
+        local=on_devices_of(s, classes, asked, facts.book),
     )
 
 

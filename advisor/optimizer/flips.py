@@ -11,34 +11,34 @@ from advisor.optimizer.candidates import candidates_of
 from advisor.optimizer.kinds import Solved
 from advisor.optimizer.money import pool_uses
 from advisor.optimizer.options import kind_of
-from advisor.optimizer.result import Flip, PlanKind
+from advisor.optimizer.patterns import Curve, pattern_of
+from advisor.optimizer.result import PLAN_KINDS, Flip, PlanKind
 from advisor.optimizer.singles import Singles
 
 FACTORS = tuple(2.0**k for k in range(-10, 11))
 BISECTIONS = 20
 
 
-def volume_flips(
-    question: Question, winner: Solved, others: Sequence[Solved], singles: Singles
-) -> list[Flip]:
-    """Find the volumes, down and up, at which another kind first beats the winner's.
+def volume_flips(winner: Solved, others: Sequence[Solved]) -> list[Flip]:
+    """Find the volumes, down and up, at which another kind first beats the recommended plan.
 
-    Plans of one option each are compared; a winner that mixes options is left out.
+    The plan keeps its shares, or puts everything on one of its options; its rivals are options
+    alone and the plans shown, their shares kept.
     """
-    if winner.kind == "mix":
-        return []
+    question = winner.question
+    plans = [winner, *(o for o in others if o.question is question)]
+    curve = Curve(question, [pattern_of(question, p.found) for p in plans])
     month = float(question.problem.requests_per_month.sum())
+    kinds = tuple(k for k in PLAN_KINDS if k not in ("mix", winner.kind))
     found = []
     for side, factors in (
         ("below", [f for f in reversed(FACTORS) if f < 1.0]),
         ("above", [f for f in FACTORS if f > 1.0]),
     ):
-        nearest = _first_flip(winner.kind, others, singles, factors)
+        nearest = _first_flip(curve, winner.kind, kinds, factors)
         if nearest is None:
             continue
         factor, kind = nearest
-        option = singles.best(kind, factor)[1]
-        assert option is not None
         found.append(
             Flip(
                 name="volume",
@@ -46,32 +46,36 @@ def volume_flips(
                 unit="requests/month",
                 stated=month,
                 side=side,  # type: ignore[arg-type]
-                winner=question.options[option].name,
+                winner=curve.best(kind, factor)[1],
                 winner_kind=kind,
             )
         )
     return found
 
 
+def _mine(curve: Curve, kind: PlanKind, factor: float) -> float:
+    """Return the cost of the recommended plan: its own options; of one kind: the kind's best."""
+    own = curve.of_set(0, factor)
+    return own if kind == "mix" else min(own, curve.best(kind, factor)[0])
+
+
 def _first_flip(
-    kind: PlanKind, others: Sequence[Solved], singles: Singles, factors: Sequence[float]
+    curve: Curve, mine: PlanKind, kinds: Sequence[PlanKind], factors: Sequence[float]
 ) -> tuple[float, PlanKind] | None:
-    kinds = [o.kind for o in others]
     before = 1.0
     for factor in factors:
-        mine = singles.best(kind, factor)[0]
-        rivals = sorted(kinds, key=lambda k: singles.best(k, factor)[0])
-        if rivals and singles.best(rivals[0], factor)[0] < mine:
-            return _bisect(kind, rivals[0], singles, before, factor), rivals[0]
+        rivals = sorted(kinds, key=lambda k: curve.best(k, factor)[0])
+        if rivals and curve.best(rivals[0], factor)[0] < _mine(curve, mine, factor):
+            return _bisect(curve, mine, rivals[0], before, factor), rivals[0]
         before = factor
     return None
 
 
-def _bisect(kind: PlanKind, rival: PlanKind, singles: Singles, near: float, far: float) -> float:
+def _bisect(curve: Curve, mine: PlanKind, rival: PlanKind, near: float, far: float) -> float:
     """Narrow the factor at which the rival takes over; whole devices may make it jump."""
     for _ in range(BISECTIONS):
         middle = float(np.sqrt(near * far))
-        if singles.best(rival, middle)[0] < singles.best(kind, middle)[0]:
+        if curve.best(rival, middle)[0] < _mine(curve, mine, middle):
             far = middle
         else:
             near = middle

@@ -80,12 +80,14 @@ def fronts_of(question: Question, plans: Sequence[Solved]) -> tuple[Front, ...]:
             for i, usd in costs.items()
             if np.isfinite(usd) and np.isfinite(values[i])
         ]
-        steps += [s for p in plans if (s := _of_plan(question, p, values)) is not None]
+        steps += [s for p in plans if (s := _of_plan(p, measure)) is not None]
         found.append(Front(measure, _undominated(steps, measure)))
     return tuple(f for f in found if f.steps)
 
 
-def _of_plan(question: Question, one: Solved, values: Floats) -> FrontStep | None:
+def _of_plan(one: Solved, measure: Measure) -> FrontStep | None:
+    question = one.question
+    values = _values(question, measure)
     volume = (one.found.flow_per_s @ question.problem.hours).sum(axis=1)
     used = volume > 0
     if not np.isfinite(values[used]).all():

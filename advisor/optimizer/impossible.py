@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import msgspec
 import numpy as np
 
-from advisor.optimizer.assemble import Facts, Question, question_of
-from advisor.optimizer.capacity import asked_of
+from advisor.optimizer.assemble import Facts, Question, facts_of, question_of
 from advisor.optimizer.conflict import relaxed
-from advisor.optimizer.demand import NO_LIMIT, ClassDemand
-from advisor.optimizer.local import on_devices_of
-from advisor.optimizer.problem import Limit, MixProblem
-from advisor.optimizer.remote import apis_of
+from advisor.optimizer.demand import NO_LIMIT
+from advisor.optimizer.facts import with_classes
+from advisor.optimizer.problem import MixProblem
+from advisor.optimizer.relax import outwards, relaxed_scenario, slower
 from advisor.optimizer.result import Infeasible, WayOut
-from advisor.optimizer.search import compact, in_levels, quick, solve_exactly
+from advisor.optimizer.search import best_plan, in_levels, quick, slim, solve_exactly
 
-SLOWEST = 64.0
+SLOWEST = 1024.0
 """Latency limits are relaxed at most so many times."""
-STEPS = 9
+STEPS = 10
+PEAK_WITHIN = 5e-3
+MORE = (0.0, 0.01, 0.03, 0.1, 0.3)
+"""Shares by which a change is widened until the changed scenario has a plan."""
 UNITS = {
     "money": "money/month",
     "power": "W",
@@ -79,31 +80,27 @@ class Relaxable:
         """Return every limit of the scenario."""
         s = self._facts.scenario
         classes = self._facts.demand.classes
-        rows = self._built(frozenset(c.name for c in classes), 1.0).problem.limits
+        rows = self._built(frozenset(c.name for c in classes), "", 1.0).problem.limits
         return Kept(
             rows=frozenset(x.name for x in rows),
             floors=frozenset(c.name for c in classes if s.floor_of(c.name) is not None),
             slos=frozenset(c.name for c in classes if c.has_slo),
         )
 
-    def _build(self, slos: frozenset[str], factor: float) -> Question:
-        f, s = self._facts, self._facts.scenario
+    def _build(self, slos: frozenset[str], slow: str, factor: float) -> Question:
+        f = self._facts
         classes = tuple(c if c.name in slos else replace(c, slo=NO_LIMIT) for c in f.demand.classes)
-        slowed = tuple(_slowed(c, factor) for c in classes)
-        demand = replace(f.demand, classes=slowed)
-        asked = asked_of(slowed)
-        moved = replace(
-            f,
-            demand=demand,
-            asked=asked,
-            remote=apis_of(s, slowed, asked, f.book, f.today),
-            local=on_devices_of(s, slowed, asked, f.book),
+        slowed = tuple(
+            replace(c, slo=slower(c.slo, factor)) if c.name == slow and c.has_slo else c
+            for c in classes
         )
-        return question_of(moved, weak_too=True)
+        return question_of(with_classes(f, slowed), weak_too=True)
 
-    def question(self, kept: Kept, factor: float = 1.0) -> tuple[Question, MixProblem]:
-        """Return the problem under some limits, latency limits ``factor`` times as long."""
-        question = self._built(kept.slos, factor)
+    def question(
+        self, kept: Kept, slow: str = "", factor: float = 1.0
+    ) -> tuple[Question, MixProblem]:
+        """Return the problem under some limits, one class's latency limits longer by a factor."""
+        question = self._built(kept.slos, slow, factor)
         names = question.problem.classes
         shape = question.problem.allowed.shape
         allowed = np.array([o.allowed for o in question.options], dtype=bool).reshape(shape)
@@ -115,9 +112,9 @@ class Relaxable:
         rows = [x for x in question.problem.limits if x.name in kept.rows]
         return question, replace(question.problem, allowed=allowed).with_limits(*rows)
 
-    def cost(self, kept: Kept, factor: float = 1.0) -> float | None:
+    def cost(self, kept: Kept, slow: str = "", factor: float = 1.0) -> float | None:
         """Return the cost of a plan under some limits, None if there is none."""
-        return cost_of(self.question(kept, factor)[1])
+        return cost_of(self.question(kept, slow, factor)[1])
 
 
 def cost_of(problem: MixProblem) -> float | None:
@@ -126,17 +123,6 @@ def cost_of(problem: MixProblem) -> float | None:
     if found.usd_per_month is None and problem.limits:
         found = solve_exactly(problem)
     return found.usd_per_month
-
-
-def _slowed(one: ClassDemand, factor: float) -> ClassDemand:
-    if factor == 1.0 or not one.has_slo:
-        return one
-    limits = {
-        name: value * factor
-        for name in ("ttft_s", "tpot_s", "e2e_s")
-        if (value := getattr(one.slo, name)) is not None
-    }
-    return replace(one, slo=msgspec.structs.replace(one.slo, **limits))
 
 
 def explain_scenario(facts: Facts) -> Infeasible:
@@ -159,58 +145,71 @@ def explain_scenario(facts: Facts) -> Infeasible:
 
 
 def _way_out(world: Relaxable, facts: Facts, everything: Kept, name: str) -> WayOut:
-    """Return the least change of one limit, all others as stated."""
+    """Return the least change of one limit that gives the scenario a plan, all others as stated.
+
+    Where the change found is too small for that by a hair (the search for plans is not the same
+    under other limits), a little more is tried.
+    """
     head, _, rest = name.partition(":")
     if head == "slo":
-        return _slo_way(world, everything, name)
-    if head == "floor":
-        return _floor_way(world, facts, everything, rest)
-    _, problem = world.question(everything)
-    limit = problem.limit(name)
-    found = relaxed(compact(in_levels(problem)), _compacted(problem, limit))
-    value = found.value
-    usd = None if value is None else cost_of(problem.with_value(name, value))
-    return WayOut(name, unit_of(name), limit.value, value if usd is not None else None, usd)
+        stated, least = 1.0, _slo_way(world, everything, rest)
+    elif head == "floor":
+        stated, least = _floor_way(world, facts, everything, rest)
+    else:
+        _, problem = world.question(everything)
+        limit = problem.limit(name)
+        stated = limit.value
+        small = slim(in_levels(problem)).problem
+        least = relaxed(small, small.limit(name), PEAK_WITHIN).value
+    if least is None:
+        return WayOut(name, unit_of(name), stated, None, None)
+    for more in MORE:
+        value = outwards(name, least * (1.0 - more if least < stated else 1.0 + more))
+        usd = _asked_again(facts, name, value)
+        if usd is not None:
+            return WayOut(name, unit_of(name), stated, value, usd)
+    return WayOut(name, unit_of(name), stated, None, None)
 
 
-def _compacted(problem: MixProblem, limit: Limit) -> Limit:
-    return compact(in_levels(problem)).limit(limit.name)
+def _asked_again(facts: Facts, name: str, value: float) -> float | None:
+    """Return the cost of the plan of the scenario with one limit at a value, None if none."""
+    changed = relaxed_scenario(facts.scenario, name, value)
+    question = question_of(facts_of(changed, facts.folder, facts.today))
+    return best_plan(question).usd_per_month
 
 
-def _slo_way(world: Relaxable, everything: Kept, name: str) -> WayOut:
-    """Bisect the factor on all latency limits at which a plan first exists."""
-    usd = world.cost(everything, SLOWEST)
-    if usd is None:
-        return WayOut(name, unit_of(name), 1.0, None, None)
+def _slo_way(world: Relaxable, everything: Kept, name: str) -> float | None:
+    """Bisect the factor on a class's latency limits at which a plan first exists."""
+    if world.cost(everything, name, SLOWEST) is None:
+        return None
     low, high = 1.0, SLOWEST
     for _ in range(STEPS):
         middle = float(np.sqrt(low * high))
-        tried = world.cost(everything, middle)
-        if tried is None:
+        if world.cost(everything, name, middle) is None:
             low = middle
         else:
-            high, usd = middle, tried
-    return WayOut(name, unit_of(name), 1.0, high, usd)
+            high = middle
+    return high
 
 
-def _floor_way(world: Relaxable, facts: Facts, everything: Kept, name: str) -> WayOut:
-    """Try the scores below the floor, best first: the first with a plan is the answer."""
+def _floor_way(
+    world: Relaxable, facts: Facts, everything: Kept, name: str
+) -> tuple[float, float | None]:
+    """Try the scores below the floor, best first: the floor, and the first score with a plan."""
     stated = facts.scenario.floor_of(name)
     assert stated is not None
     question, problem = world.question(everything.without(f"floor:{name}"))
     c = question.problem.classes.index(name)
     scores = _below([float(o.quality[c]) for o in question.options if o.allowed[c]], stated)
     low, high = 0, len(scores) - 1
-    best: tuple[float, float] | None = None
+    best: float | None = None
     while low <= high:
         middle = (low + high) // 2
-        usd = cost_of(_floored(question, problem, c, scores[middle]))
-        if usd is None:
+        if cost_of(_floored(question, problem, c, scores[middle])) is None:
             low = middle + 1
         else:
-            best, high = (scores[middle], usd), middle - 1
-    value, usd = best if best else (None, None)
-    return WayOut(f"floor:{name}", unit_of("floor"), stated, value, usd)
+            best, high = scores[middle], middle - 1
+    return stated, best
 
 
 def _below(scores: Sequence[float], stated: float) -> list[float]:

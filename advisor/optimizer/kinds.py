@@ -12,7 +12,7 @@ from advisor.optimizer.options import kind_of
 from advisor.optimizer.plans import plan_of
 from advisor.optimizer.problem import Bools
 from advisor.optimizer.result import PLAN_KINDS, Alternative, Plan, PlanKind
-from advisor.optimizer.search import best_plan
+from advisor.optimizer.search import OTHERS, best_plan
 from advisor.schema.text import Text
 
 TRIED_MID = 4
@@ -21,8 +21,9 @@ TRIED_MID = 4
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A plan with the solution it came from."""
+    """A plan with the solution it came from, and the question whose indices that has."""
 
+    question: Question
     kind: PlanKind
     found: MixSolution
     plan: Plan
@@ -45,7 +46,7 @@ def solved(question: Question, found: MixSolution, factors: dict[str, float]) ->
     if not found.feasible:
         return None
     plan = plan_of(question, found, factors)
-    return Solved(plan.kind, found, plan, factors)
+    return Solved(question, plan.kind, found, plan, factors)
 
 
 def best_of_kind(question: Question, kind: PlanKind, factors: dict[str, float]) -> Solved | None:
@@ -56,7 +57,7 @@ def best_of_kind(question: Question, kind: PlanKind, factors: dict[str, float]) 
         return None
     if kind == "mid":
         return _one_mid(question, keep, factors)
-    return solved(question, best_plan(question, keep), factors)
+    return solved(question, best_plan(question, keep, OTHERS), factors)
 
 
 def _one_mid(question: Question, keep: Bools, factors: dict[str, float]) -> Solved | None:
@@ -66,17 +67,20 @@ def _one_mid(question: Question, keep: Bools, factors: dict[str, float]) -> Solv
     best: Solved | None = None
     for ids in list(models)[:TRIED_MID]:
         only = keep & np.array([o.model_ids == ids for o in question.options])
-        found = solved(question, best_plan(question, only), factors)
+        found = solved(question, best_plan(question, only, OTHERS), factors)
         if found and (best is None or found.usd_per_month < best.usd_per_month):
             best = found
     return best
 
 
+Row = tuple[Alternative, Solved | None]
+
+
 def alternatives_of(
     question: Question, winner: Solved, factors: dict[str, float]
-) -> tuple[tuple[Alternative, Solved | None], ...]:
+) -> tuple[Row, ...]:
     """Return the best plan of every kind other than the winner's, and why each lost."""
-    rows: list[tuple[Alternative, Solved | None]] = []
+    rows: list[Row] = []
     for kind in PLAN_KINDS:
         if kind == winner.kind:
             continue
@@ -87,12 +91,17 @@ def alternatives_of(
         found = best_of_kind(question, kind, factors)
         if found is None:
             rows.append((Alternative(kind, None, _why_none(question, kind)), None))
-            continue
-        plan = replace(found.plan, kind=kind)
-        over = found.usd_per_month / winner.usd_per_month
-        why = Text.of("why_dearer", times=round(over, 2))
-        rows.append((Alternative(kind, plan, why), replace(found, kind=kind, plan=plan)))
+        else:
+            rows.append(lost(kind, found, winner))
     return tuple(rows)
+
+
+def lost(kind: PlanKind, found: Solved, winner: Solved) -> Row:
+    """Put the best plan of a kind beside the winner's."""
+    plan = replace(found.plan, kind=kind)
+    over = found.usd_per_month / winner.usd_per_month
+    why = Text.of("why_dearer", times=round(over, 2))
+    return Alternative(kind, plan, why), replace(found, kind=kind, plan=plan)
 
 
 def _why_none(question: Question, kind: PlanKind) -> Text:

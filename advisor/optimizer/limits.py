@@ -17,15 +17,19 @@ from advisor.optimizer.problem import SECONDS_PER_HOUR, Floats, Limit, MixProble
 MINUTE_S = 60.0
 
 
-def quality_limits(facts: Facts, options: Sequence[Option], problem: MixProblem) -> list[Limit]:
+def quality_limits(
+    facts: Facts, options: Sequence[Option], problem: MixProblem, margin: float = 0.0
+) -> list[Limit]:
     """Return the floor over all requests, if there is one."""
     overall = facts.scenario.quality.overall
-    return [quality_row(options, problem, overall.at_least)] if overall else []
+    return [quality_row(options, problem, overall.at_least, margin)] if overall else []
 
 
-def quality_row(options: Sequence[Option], problem: MixProblem, at_least: float) -> Limit:
-    """Return the mean score over all requests as a floor."""
-    quality = np.nan_to_num(np.array([o.quality for o in options]))
+def quality_row(
+    options: Sequence[Option], problem: MixProblem, at_least: float, margin: float = 0.0
+) -> Limit:
+    """Return the mean score over all requests as a floor, scores less a margin of their ranges."""
+    quality = np.nan_to_num(np.array([o.quality - margin * o.half80 for o in options]))
     total = float(problem.requests_per_month.sum())
     per = quality.reshape(-1, len(problem.classes))
     return Limit("quality", at_least, "at-least", total, per_request=per)

@@ -147,7 +147,11 @@ class Option:
 
 
 def worth_keeping(
-    pools: Sequence[Pool], scarce: frozenset[str], floors: Floats, rate: Floats
+    pools: Sequence[Pool],
+    scarce: frozenset[str],
+    floors: Floats,
+    rate: Floats,
+    margin: float = 0.0,
 ) -> Bools:
     """``(P,)`` pools worth the solver's time.
 
@@ -160,6 +164,8 @@ def worth_keeping(
         Devices that form groups of their own.
     floors, rate
         ``(C,)`` least scores, and mean requests per second.
+    margin
+        Half-widths of 80 % ranges by which a score must lie above a floor.
     """
     keep = np.ones(len(pools), dtype=bool)
     if not pools:
@@ -168,7 +174,8 @@ def worth_keeping(
     unit = np.array([p.seconds() * p.usd_per_replica_hour for p in pools])
     serves = np.array([p.per_s > 0 for p in pools])
     unit = np.where(serves, unit, np.inf)
-    score = np.array([np.nan_to_num(p.candidate.score, nan=UNKNOWN_SCORE) for p in pools])
+    sure = [p.candidate.score - margin * half_widths(p.candidate.model.scores) for p in pools]
+    score = np.nan_to_num(np.array(sure), nan=UNKNOWN_SCORE)
     group = [
         (
             p.candidate.model.size,

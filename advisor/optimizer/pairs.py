@@ -40,6 +40,7 @@ def pair_options(
     asked: Asked,
     singles: Sequence[Option],
     pools: Sequence[Pool],
+    margin: float = 0.0,
 ) -> list[Option]:
     """Return routed pairs and cascades worth the solver's time.
 
@@ -63,7 +64,7 @@ def pair_options(
             if pairs >= rules.max_pairs or usd[large.name] <= usd[small.name]:
                 continue
             pairs += 1
-            found += _pair(scenario, classes, asked, small, large)
+            found += _pair(scenario, classes, asked, small, large, margin)
     return found
 
 
@@ -95,12 +96,21 @@ _route = lru_cache(maxsize=4096)(route)
 _escalation = lru_cache(maxsize=4096)(escalation_for)
 
 
+def router_curve(scenario: Scenario, sides: Sequence[Option], c: int, sent: Floats) -> Floats:
+    """Return the score of a routed pair on a class at each share sent to the large model."""
+    metric = scenario.metric_of(scenario.workload.classes[c].name) or ""
+    shares = joint_of(sides[0], sides[1], c, metric).shares
+    router = Router(scenario.routing.router_auc)
+    return np.array([_route(router, shares, float(q)).accuracy for q in sent])
+
+
 def _pair(
     scenario: Scenario,
     classes: Sequence[ClassDemand],
     asked: Asked,
     small: Option,
     large: Option,
+    margin: float,
 ) -> list[Option]:
     metrics = [scenario.metric_of(c.name) or "" for c in classes]
     joint = [joint_of(small, large, c, m) for c, m in enumerate(metrics)]
@@ -109,10 +119,18 @@ def _pair(
     found = []
     if "router" in scenario.routing.allowed:
         router = Router(scenario.routing.router_auc)
-        sent = [np.full(len(classes), q) for q in SHARES]
-        exact = _floor_shares(scenario, classes, router, shares)
+        sent = []
+        exact = (
+            _sure_shares(scenario, classes, small, large, margin)
+            if margin
+            else _floor_shares(scenario, classes, router, shares)
+        )
         if exact is not None:
             sent.append(exact)
+        # A share that reads the same is the same choice: options are told apart by name.
+        near = 0.5 / 100.0 if exact is not None else 0.0
+        middle = 0.0 if exact is None else float(exact.mean())
+        sent = [np.full(len(classes), q) for q in SHARES if abs(q - middle) >= near] + sent
         for q in sent:
             quality = np.array(
                 [_route(router, s, float(x)).accuracy for s, x in zip(shares, q, strict=True)]
@@ -131,19 +149,48 @@ def _floor_shares(
     router: Router,
     shares: Sequence[JointShares],
 ) -> Floats | None:
-    """Return the least share to send that meets each class's floor; None if none does."""
+    """Return the least share to send that meets each class's floor; None if none does.
+
+    A class whose floor no share meets isn't served by the pair: it gets the mean of the others.
+    """
     overall = scenario.quality.overall
     wanted = [scenario.floor_of(c.name) or (overall.at_least if overall else 0) for c in classes]
     if not any(wanted):
         return None
-    try:
-        found = [
-            _escalation(router, s, w) if w > s.small else 0.0
-            for s, w in zip(shares, wanted, strict=True)
-        ]
-    except InfeasibleError:
+    found = np.full(len(classes), np.nan)
+    for c, (s, w) in enumerate(zip(shares, wanted, strict=True)):
+        try:
+            found[c] = _escalation(router, s, w) if w > s.small else 0.0
+        except InfeasibleError:
+            continue
+    if not np.isfinite(found).any():
         return None
-    return np.array(found) if any(0 < q < 1 for q in found) else None
+    found = np.where(np.isfinite(found), found, np.nanmean(found))
+    return found if ((found > 0) & (found < 1)).any() else None
+
+
+THRESHOLDS = np.linspace(0.0, 1.0, 41)
+
+
+def _sure_shares(
+    scenario: Scenario,
+    classes: Sequence[ClassDemand],
+    small: Option,
+    large: Option,
+    margin: float,
+) -> Floats | None:
+    """Return the least share that meets each floor with a margin of the pair's own range."""
+    overall = scenario.quality.overall
+    sent = np.zeros(len(classes))
+    for c, one in enumerate(classes):
+        wanted = scenario.floor_of(one.name) or (overall.at_least if overall else 0.0)
+        half = np.hypot((1.0 - THRESHOLDS) * small.half80[c], THRESHOLDS * large.half80[c])
+        score = router_curve(scenario, (small, large), c, THRESHOLDS) - margin * half
+        good = score >= wanted
+        if not good.any():
+            return None
+        sent[c] = THRESHOLDS[good.argmax()]
+    return sent if ((sent > 0) & (sent < 1)).any() else None
 
 
 def _mixed(small: Option, large: Option, of_small: Floats, of_large: Floats) -> dict[str, object]:

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.optimizer.mix import (
-    DEFAULT_GAP,
-    MixSolution,
-    columns_of,
-    objective_of,
-    rows_of,
-    solve,
-    upper_bounds,
-)
+from advisor.optimizer.mix import DEFAULT_GAP, MixSolution, solve
 from advisor.optimizer.problem import Limit, MixProblem, merge_periods
+from advisor.optimizer.rows import columns_of, objective_of, rows_of, upper_bounds
 
 SMALL = 1e-9
 NEAR = 0.5
@@ -52,7 +45,7 @@ def shadow_prices(problem: MixProblem) -> dict[str, float] | None:
 
     small, _ = merge_periods(problem)
     x = columns_of(small)
-    rows, cost = rows_of(small, x), objective_of(small, x)
+    rows, cost = rows_of(small, x, linked=False), objective_of(small, x)
     unit = float(np.abs(cost).max(initial=0.0)) or 1.0
     equal = rows.low == rows.high
     below, above = np.isfinite(rows.high) & ~equal, np.isfinite(rows.low) & ~equal

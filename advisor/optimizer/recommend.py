@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from advisor.catalogue.data_version import shared_versions
 from advisor.optimizer.assemble import Facts, Question, excluded_of, facts_of, question_of
@@ -14,23 +15,27 @@ from advisor.optimizer.doubt import draws_of, sureness, tornado
 from advisor.optimizer.flips import floor_flips, price_flips, volume_flips
 from advisor.optimizer.fronts import fronts_of
 from advisor.optimizer.impossible import explain_scenario
-from advisor.optimizer.kinds import Solved, alternatives_of, solved
+from advisor.optimizer.kinds import Row, Solved, alternatives_of, solved
 from advisor.optimizer.result import (
-    Alternative,
     Flip,
     Infeasible,
+    Plan,
     Recommendation,
     Replay,
+    Safer,
     Searched,
     Uncertainty,
     Verdict,
 )
+from advisor.optimizer.safer import safer_of
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.singles import Singles
-from advisor.optimizer.verify import Simulate, verified
 from advisor.optimizer.vertical import vertical_of
 from advisor.schema.scenario import Scenario
 from advisor.schema.text import Text
+
+if TYPE_CHECKING:
+    from advisor.optimizer.verify import Simulate
 
 SHOWN = 2
 """Options named in the verdict; the others are counted."""
@@ -66,22 +71,20 @@ def recommend(
     first = solved(question, best_plan(question), {})
     if first is None:
         return _assembled(facts, question, None, (), infeasible=explain_scenario(facts))
-    replays: tuple[Replay, ...] = ()
-    factors: dict[str, float] = {}
-    if simulate is not None:
-        question, first, factors, replays = verified(facts, question, first, simulate)
-        if first is None:
-            found = explain_scenario(facts)
-            return _assembled(facts, question, None, (), infeasible=found, replays=replays)
-    rows = alternatives_of(question, first, factors)
-    return _assembled(facts, question, first, rows, replays=replays)
+    if simulate is None:
+        return _assembled(facts, question, first, alternatives_of(question, first, {}))
+    from advisor.optimizer.verify import verified
+
+    held = verified(facts, question, first, simulate)
+    missing = explain_scenario(facts) if held.winner is None else None
+    return _assembled(facts, held.question, held.winner, held.rows, missing, held.replays)
 
 
 def _assembled(
     facts: Facts,
     question: Question,
     winner: Solved | None,
-    rows: Sequence[tuple[Alternative, Solved | None]],
+    rows: Sequence[Row],
     infeasible: Infeasible | None = None,
     replays: tuple[Replay, ...] = (),
 ) -> Recommendation:
@@ -89,17 +92,19 @@ def _assembled(
     others = [r for _, r in rows if r is not None]
     shown = [winner, *others] if winner else []
     doubt = _uncertainty(question, winner, others) if winner else None
+    safer = safer_of(winner, doubt.probability_as_planned) if winner and doubt else None
     return Recommendation(
         title=s.title,
         title_zh=s.title_zh,
         currency=s.money.currency,
         per_usd=facts.per_usd,
         plan=winner.plan if winner else None,
-        verdict=_verdict(winner, others, doubt) if winner else None,
+        verdict=_verdict(winner, others, doubt, safer) if winner else None,
         alternatives=tuple(a for a, _ in rows),
         binding=binding_of(question, winner) if winner else (),
         fronts=fronts_of(question, [winner, *others]) if winner else (),
         uncertainty=doubt,
+        safer=safer,
         infeasible=infeasible,
         replays=replays,
         excluded=excluded_of(facts),
@@ -114,11 +119,11 @@ def _assembled(
 
 def _uncertainty(question: Question, winner: Solved, others: Sequence[Solved]) -> Uncertainty:
     plans = [winner, *others]
-    draws = draws_of(question, plans)
-    sure = sureness(question, plans, draws)
+    draws = draws_of(plans)
+    sure = sureness(plans, draws)
     singles = Singles(question)
     flips: list[Flip] = [
-        *volume_flips(question, winner, others, singles),
+        *volume_flips(winner, others),
         *price_flips(question, winner, singles),
         *floor_flips(question, winner, others),
     ]
@@ -127,29 +132,37 @@ def _uncertainty(question: Question, winner: Solved, others: Sequence[Solved]) -
         seed=question.facts.scenario.doubt.seed,
         probability_cheapest=sure.cheapest,
         probability_feasible=sure.feasible,
+        probability_as_planned=sure.as_planned,
         regret_usd_per_month=sure.regret_usd_per_month,
-        tornado=tornado(question, winner),
+        tornado=tornado(winner),
         flips=tuple(flips),
     )
 
 
-def _verdict(winner: Solved, others: Sequence[Solved], doubt: Uncertainty | None) -> Verdict:
+def _verdict(
+    winner: Solved, others: Sequence[Solved], doubt: Uncertainty | None, safer: Safer | None
+) -> Verdict:
+    sure = safer.plan if safer else None
     runner = min(others, key=lambda o: o.usd_per_month, default=None)
     return Verdict(
         winner_kind=winner.kind,
-        winner=_names(winner),
+        winner=_names(winner.plan),
         usd_per_month=winner.usd_per_month,
         runner_kind=runner.kind if runner else None,
-        runner=_names(runner) if runner else "",
+        runner=_names(runner.plan) if runner else "",
         runner_over_winner=runner.usd_per_month / winner.usd_per_month if runner else None,
         probability_cheapest=doubt.probability_cheapest.get(winner.kind) if doubt else None,
         flip=doubt.flips[0] if doubt and doubt.flips else None,
+        safer=_names(sure) if sure else "",
+        safer_usd_per_month=sure.usd_per_month.value if sure else None,
+        safer_probability=safer.probability if safer else None,
+        as_planned=doubt.probability_as_planned if doubt else None,
     )
 
 
-def _names(one: Solved) -> str:
+def _names(one: Plan) -> str:
     """Return the options of a plan that serve most, and how many there are beside."""
-    options = sorted(one.plan.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
+    options = sorted(one.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
     rest = f" + {len(options) - SHOWN}" if len(options) > SHOWN else ""
     return " + ".join(o.name for o in options[:SHOWN]) + rest
 

@@ -252,8 +252,9 @@ class Uncertainty:
     ----------
     probability_cheapest
         Plan kind → share of draws in which it is the cheapest that keeps every limit.
-    probability_feasible
-        Share of draws in which the recommended plan keeps every limit.
+    probability_feasible, probability_as_planned
+        Share of draws in which the recommended plan keeps every limit: with routers set anew
+        and classes moved among its options as the scores drawn ask for; with flows as they are.
     regret_usd_per_month
         Mean extra cost of the recommended plan over the cheapest feasible one of each draw.
     """
@@ -262,9 +263,20 @@ class Uncertainty:
     seed: int
     probability_cheapest: dict[PlanKind, float]
     probability_feasible: float
+    probability_as_planned: float
     regret_usd_per_month: float
     tornado: tuple[TornadoBar, ...]
     flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True)
+class Safer:
+    """The cheapest plan that keeps floors and budget in a wanted share of draws, if any does."""
+
+    wanted: float
+    plan: Plan | None
+    probability: float | None
+    over_winner: float | None
 
 
 @dataclass(frozen=True)
@@ -336,6 +348,10 @@ class Verdict:
     runner_over_winner: float | None
     probability_cheapest: float | None
     flip: Flip | None
+    safer: str = ""
+    safer_usd_per_month: float | None = None
+    safer_probability: float | None = None
+    as_planned: float | None = None
 
 
 @dataclass(frozen=True)
@@ -357,6 +373,7 @@ class Recommendation:
     binding: tuple[BindingLimit, ...]
     fronts: tuple[Front, ...]
     uncertainty: Uncertainty | None
+    safer: Safer | None
     infeasible: Infeasible | None
     replays: tuple[Replay, ...]
     excluded: dict[str, Text]
@@ -366,22 +383,3 @@ class Recommendation:
     oldest_price: dt.date | None
     data: dict[str, str]
     tuned: tuple[TunedCost, ...] = ()
-
-
-@dataclass(frozen=True)
-class BreakevenPoint:
-    """Monthly cost of each plan kind at one volume; None: infeasible there."""
-
-    requests_per_month: float
-    usd_per_month: dict[PlanKind, float | None]
-    devices: dict[PlanKind, int]
-    cheapest: PlanKind
-
-
-@dataclass(frozen=True)
-class Breakeven:
-    """Cost over volume with whole-device steps, and the volumes where the cheapest changes."""
-
-    title: str
-    points: tuple[BreakevenPoint, ...]
-    flips: tuple[Flip, ...]

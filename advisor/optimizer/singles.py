@@ -53,7 +53,11 @@ class Singles:
 
     def every(self) -> dict[int, float]:
         """Return the cost of every option that serves everything, at the stated volume."""
-        return {int(i): self._usd(int(i), 1.0)[0] for i in self._whole}
+        return self.every_at(1.0)
+
+    def every_at(self, factor: float) -> dict[int, float]:
+        """Return the same at so many times the volume."""
+        return {int(i): self._usd(int(i), factor)[0] for i in self._whole}
 
     def _cost(self, option: int, factor: float) -> tuple[float, int]:
         problem = self._question.problem

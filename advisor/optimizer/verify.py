@@ -7,13 +7,25 @@ from dataclasses import dataclass, replace
 
 from advisor.optimizer.assemble import Facts, Question, question_of
 from advisor.optimizer.fleets import Part, fleets_of
-from advisor.optimizer.kinds import Solved, alternatives_of, solved
-from advisor.optimizer.result import Plan, Replay, ReplayRound
+from advisor.optimizer.kinds import (
+    Row,
+    Solved,
+    alternatives_of,
+    best_of_kind,
+    lost,
+    solved,
+)
+from advisor.optimizer.result import Alternative, Plan, PlanKind, Replay, ReplayRound
 from advisor.optimizer.search import best_plan
 from advisor.schema.fleet import Fleet
+from advisor.schema.text import Text
 from advisor.schema.workload import Workload
 
 ROUNDS = 5
+CUTS = 6
+"""Cuts of capacity in a row that change nothing in the plan, before it is replayed again."""
+RUNNERS = 3
+"""Plans of other kinds replayed at most, until the cheapest of them is one that was."""
 COST_TOLERANCE = 0.02
 LEAST_STEP, MOST_STEP = 0.95, 0.6
 """A pool whose replay breaks a limit counts on at most, and at least, this share of before."""
@@ -59,55 +71,124 @@ class _Outcome:
         return not self.broken and off <= COST_TOLERANCE
 
 
-def verified(
-    facts: Facts, question: Question, first: Solved, simulate: Simulate
-) -> tuple[Question, Solved | None, dict[str, float], tuple[Replay, ...]]:
-    """Replay the winner until replay and plan agree, then replay the runner-up once.
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """Plans whose replays agree, or the nearest that was reached.
 
-    Returns
-    -------
-    question, winner, factors, replays
-        The question with the capacity factors found, the plan that holds (None: none is left),
-        pool → factor, and the rounds.
+    Parameters
+    ----------
+    question
+        With the winner's capacity factors.
+    winner
+        None: with less capacity nothing keeps the limits.
+    rows
+        Plans of the other kinds; the cheapest of them was replayed too.
     """
+
+    question: Question
+    winner: Solved | None
+    rows: tuple[Row, ...]
+    replays: tuple[Replay, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """A plan after its rounds of replay; None: with less capacity there is none."""
+
+    one: Solved | None
+    question: Question
+    factors: dict[str, float]
+    replay: Replay
+
+
+Resolve = Callable[[Question, dict[str, float]], Solved | None]
+
+
+def verified(facts: Facts, question: Question, first: Solved, simulate: Simulate) -> Verified:
+    """Replay winner and runner-up, each until replay and plan agree.
+
+    The runner-up is the cheapest plan of another kind. Where its replay takes it above the next
+    one, that one is replayed as well. A runner-up's factors concern its own plan only.
+    """
+
+    def again(question: Question, factors: dict[str, float]) -> Solved | None:
+        return solved(question, best_plan(question), factors)
+
+    won = _settled(facts, first, {}, again, simulate)
+    if won.one is None:
+        return Verified(won.question, None, (), (won.replay,))
+    rows = list(alternatives_of(won.question, won.one, won.factors))
+    replays = [won.replay]
+    done: set[PlanKind] = set()
+    while len(done) < RUNNERS:
+        others = [i for i, (_, r) in enumerate(rows) if r is not None]
+        if not others:
+            break
+        at = min(others, key=lambda i: _usd(rows[i]))
+        runner = rows[at][1]
+        assert runner is not None
+        kind = runner.kind
+        if kind in done:
+            break
+        done.add(kind)
+
+        def of_kind(
+            question: Question, factors: dict[str, float], kind: PlanKind = kind
+        ) -> Solved | None:
+            return best_of_kind(question, kind, factors)
+
+        held = _settled(facts, runner, won.factors, of_kind, simulate)
+        replays.append(replace(held.replay, kind=kind))
+        rows[at] = (
+            lost(kind, held.one, won.one)
+            if held.one is not None
+            else (Alternative(kind, None, Text.of("why_replay")), None)
+        )
+    return Verified(won.question, won.one, tuple(rows), tuple(replays))
+
+
+def _usd(row: Row) -> float:
+    return row[1].usd_per_month if row[1] is not None else float("inf")
+
+
+def _settled(
+    facts: Facts, first: Solved, factors: dict[str, float], resolve: Resolve, simulate: Simulate
+) -> _Settled:
+    """Replay a plan; where a limit breaks, count on less of its pools and solve again."""
     seed = facts.scenario.doubt.seed
-    factors: dict[str, float] = {}
+    question, one = first.question, first
     rounds: list[ReplayRound] = []
-    winner: Solved | None = first
-    agreed = False
-    for _ in range(ROUNDS):
-        assert winner is not None
-        outcome = replayed(question, winner, factors, simulate, seed)
+    for left in reversed(range(ROUNDS)):
+        outcome = replayed(question, one, factors, simulate, seed)
         rounds.append(outcome.round)
-        winner = replace(winner, plan=with_measured(winner.plan, outcome.measured))
-        agreed = outcome.agrees
-        if agreed or not outcome.broken:
+        one = replace(one, plan=with_measured(one.plan, outcome.measured))
+        if outcome.agrees or not outcome.broken or not left:
+            return _Settled(one, question, factors, _replay(one.kind, rounds, outcome.agrees))
+        before = one
+        for _ in range(CUTS):
+            factors = tightened(factors, outcome.broken)
+            question = question_of(facts, factors, candidates=question.candidates)
+            found = resolve(question, factors)
+            # Whole replicas may leave a cut without effect: the replay would say the same again.
+            if found is None or _asked_of(found) != _asked_of(before):
+                break
+        if found is None:
             break
-        factors = tightened(factors, outcome.broken)
-        question = question_of(facts, factors, candidates=question.candidates)
-        winner = solved(question, best_plan(question), factors)
-        if winner is None:
-            break
-    kind = winner.kind if winner else first.kind
-    replays = [Replay(kind, tuple(rounds), agreed)]
-    if winner is not None:
-        replays += _runner_up(question, winner, factors, simulate, seed)
-    return question, winner, factors, tuple(replays)
+        one = found
+    return _Settled(None, question, factors, _replay(first.kind, rounds, agreed=False))
 
 
-def _runner_up(
-    question: Question,
-    winner: Solved,
-    factors: dict[str, float],
-    simulate: Simulate,
-    seed: int,
-) -> list[Replay]:
-    others = [r for _, r in alternatives_of(question, winner, factors) if r is not None]
-    if not others:
-        return []
-    runner = min(others, key=lambda o: o.usd_per_month)
-    outcome = replayed(question, runner, factors, simulate, seed)
-    return [Replay(runner.kind, (outcome.round,), outcome.agrees)]
+def _asked_of(one: Solved) -> object:
+    """Return what a replay would see of a plan: replicas, and who serves what."""
+    shares = [
+        (o.name, [(s.class_name, round(s.share_of_class, 3)) for s in o.served])
+        for o in one.plan.options
+    ]
+    return [(d.name, d.by_period) for d in one.plan.deployments], shares
+
+
+def _replay(kind: PlanKind, rounds: Sequence[ReplayRound], agreed: bool) -> Replay:
+    return Replay(kind, tuple(rounds), agreed)
 
 
 def replayed(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from advisor.optimizer.result import Breakeven, BreakevenPoint, Front, PlanKind
+from advisor.optimizer.result import Front, PlanKind
+from advisor.optimizer.result_curves import Breakeven, BreakevenPoint
 from advisor.report.locale import say
 from advisor.report.numbers import count, pad, significant, wrap
 from advisor.report.recommend_text import COLUMNS, cut

@@ -22,6 +22,7 @@ from advisor.report.recommend_words import (
     title_of,
     tuned_words,
 )
+from advisor.schema.text import Text
 
 MOST_EXCLUDED = 60
 
@@ -189,6 +190,13 @@ def _doubt_sections(rec: Recommendation, lang: str) -> list[Section]:
         f"{kind_words(k, lang)}: {100 * p:.0f} %"
         for k, p in sorted(u.probability_cheapest.items(), key=lambda x: -x[1])
     ]
+    kept = f"{100 * u.probability_feasible:.0f}"
+    planned = f"{100 * u.probability_as_planned:.0f}"
+    sure.append(say(Text.of("brief_planned", feasible=kept, planned=planned), lang))
+    v = rec.verdict
+    if v is not None and v.safer_usd_per_month is not None:
+        more = money(v.safer_usd_per_month, rec)
+        sure.append(say(Text.of("brief_safer", safer=v.safer, more=more), lang))
     names = [say(n, lang) for n in ("col_what", "col_low", "col_high")]
     bars = [
         [say(b.what, lang), money(b.low_usd_per_month, rec), money(b.high_usd_per_month, rec)]

@@ -10,7 +10,8 @@ import math
 from typing import Any
 
 import advisor
-from advisor.optimizer.result import Breakeven, Front, Recommendation
+from advisor.optimizer.result import Front, Recommendation
+from advisor.optimizer.result_curves import Breakeven
 from advisor.perf.intervals import Estimate
 from advisor.report.estimate_json import guard, number
 from advisor.report.locale import say
@@ -88,6 +89,9 @@ def recommend_csv(rec: Recommendation, lang: str = "en") -> str:
     rows: list[list[Any]] = []
     plans = [(rec.plan, True, "")] if rec.plan else []
     plans += [(a.plan, False, say(a.why, lang)) for a in rec.alternatives if a.plan]
+    if rec.safer and rec.safer.plan and rec.safer.probability is not None:
+        sure = Text.of("why_safer", sure=f"{100 * rec.safer.probability:.0f}")
+        plans.append((rec.safer.plan, False, say(sure, lang)))
     for plan, best, why in plans:
         assert plan is not None
         total = plan.usd_per_month

@@ -29,7 +29,7 @@ HEAD = 10
 
 def recommend_text(rec: Recommendation, lang: str = "en") -> str:
     """Render a recommendation: verdict, plan, bill, limits, others, doubt, data."""
-    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:5], ""]
+    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:6], ""]
     blocks = _plan_blocks(rec, lang) if rec.plan else _impossible_blocks(rec, lang)
     data = _block("rec_data", [_data(rec, lang)], lang)
     room = LINES - len(lines) - len(data)
@@ -198,6 +198,7 @@ def _sure(rec: Recommendation, lang: str) -> str:
             cheapest=f"{100 * cheapest:.0f}",
             samples=u.samples,
             feasible=f"{100 * u.probability_feasible:.0f}",
+            planned=f"{100 * u.probability_as_planned:.0f}",
             regret=money(u.regret_usd_per_month, rec),
         ),
         lang,

@@ -30,6 +30,23 @@ def verdict_text(rec: Recommendation, lang: str) -> Text:
     )
 
 
+def safer_text(rec: Recommendation) -> Text | None:
+    """Return how sure the floors are and what surer ones cost; None where that is no question."""
+    v, safer = rec.verdict, rec.safer
+    if v is None or safer is None or v.as_planned is None:
+        return None
+    now = f"{100 * v.as_planned:.0f}"
+    if v.safer_usd_per_month is None or v.safer_probability is None:
+        return Text.of("verdict_no_safer", now=now, wanted=f"{100 * safer.wanted:.0f}")
+    return Text.of(
+        "verdict_safer",
+        now=now,
+        safer=v.safer,
+        sure=f"{100 * v.safer_probability:.0f}",
+        more=money(v.safer_usd_per_month, rec),
+    )
+
+
 def _impossible(rec: Recommendation, lang: str) -> Text:
     limits = rec.infeasible.limits if rec.infeasible else ()
     if not limits:
@@ -39,11 +56,25 @@ def _impossible(rec: Recommendation, lang: str) -> Text:
 
 
 def verdict_sentence(rec: Recommendation, lang: str) -> str:
-    """Return the one-sentence answer."""
-    return say(verdict_text(rec, lang), lang)
+    """Return the one-sentence answer, and where floors are unsure how sure they are."""
+    safer = safer_text(rec)
+    answer = say(verdict_text(rec, lang), lang)
+    return answer if safer is None else answer + _space(lang) + say(safer, lang)
 
 
-SHAPES = {"money": r"[$¥€]\d[\d.,]*[kMG]?(?:e-?\d+)?", "times": r"[\d.]+"}
+def _space(lang: str) -> str:
+    return "" if lang == "zh" else " "
+
+
+_MONEY = r"[$¥€]\d[\d.,]*[kMG]?(?:e-?\d+)?"
+SHAPES = {
+    "money": _MONEY,
+    "more": _MONEY,
+    "times": r"[\d.]+",
+    "now": r"\d+",
+    "sure": r"\d+",
+    "wanted": r"\d+",
+}
 """What a part of the sentence may look like; any text where left out."""
 
 
@@ -58,9 +89,11 @@ def parse_verdict(sentence: str, lang: str) -> dict[str, str]:
     The proof that a sentence says nothing the result doesn't: its parts must match.
     """
     for key in ("verdict_runner", "verdict_alone", "verdict_none", "verdict_nothing"):
-        pattern = re.escape(words(lang)[key])
-        pattern = re.sub(r"\\\{(\w+)\\\}", _group, pattern)
-        match = re.fullmatch(pattern, sentence)
-        if match:
-            return {"key": key, **match.groupdict()}
+        for second in ("verdict_safer", "verdict_no_safer", ""):
+            keys = [k for k in (key, second) if k]
+            pattern = _space(lang).join(re.escape(words(lang)[k]) for k in keys)
+            pattern = re.sub(r"\\\{(\w+)\\\}", _group, pattern)
+            match = re.fullmatch(pattern, sentence)
+            if match:
+                return {"key": key, "second": second, **match.groupdict()}
     return {}

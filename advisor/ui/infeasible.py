@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from advisor.optimizer.relax import relaxed_scenario
 from advisor.optimizer.result import Recommendation, WayOut
 from advisor.report.recommend_text import way_words
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.ui import state
 from advisor.ui.question import as_toml
-from advisor.ui.relax import relaxed
 from advisor.ui.view import View, plain
 
 MOST_REASONS = 12
@@ -17,9 +17,8 @@ MOST_REASONS = 12
 
 def _apply(view: View, way: WayOut) -> None:
     """Ask the relaxed scenario from now on; callback."""
-    found = relaxed(view.asked.scenario, way)
-    if found is not None:
-        state.take_own(as_toml(found))
+    if way.value is not None:
+        state.take_own(as_toml(relaxed_scenario(view.asked.scenario, way.name, way.value)))
 
 
 def ways_out(r: Recommendation, view: View) -> None:
@@ -30,7 +29,7 @@ def ways_out(r: Recommendation, view: View) -> None:
         st.markdown(view.say("ui_relax"))
     for index, way in enumerate(ways):
         text = plain(way_words(way, r, view.lang))
-        if relaxed(view.asked.scenario, way) is None:
+        if way.value is None:
             st.markdown(f"- {text}")
         else:
             st.button(text, key=f"way_{index}", on_click=_apply, args=(view, way))

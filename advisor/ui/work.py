@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from advisor.optimizer.fleets import Part
-from advisor.optimizer.result import Breakeven, Recommendation
+from advisor.optimizer.result import Recommendation
+from advisor.optimizer.result_curves import Breakeven
 from advisor.schema.scenario import Scenario
 
 T = TypeVar("T")

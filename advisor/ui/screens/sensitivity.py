@@ -24,7 +24,11 @@ def _sure(u: Uncertainty, view: View) -> None:
     rows = [(plan_name(kind, view.style), f"{share:.0%}") for kind, share in ordered]
     table([say("col_plan"), say("col_probability")], rows, say("title_sure"))
     text = Text.of(
-        "ui_sure", samples=u.samples, feasible=f"{u.probability_feasible:.0%}", seed=u.seed
+        "ui_sure",
+        samples=u.samples,
+        feasible=f"{u.probability_feasible:.0%}",
+        planned=f"{u.probability_as_planned:.0%}",
+        seed=u.seed,
     )
     st.caption(view.say(text))
 
