@@ -74,10 +74,9 @@ def used_options(one: Solved) -> Ints:
 
 def _shares(question: Question, used: Ints) -> Floats:
     """``(U, C)`` share planned for the large model; 0 for options of one model."""
-    classes = len(question.problem.classes)
-    return np.array(
-        [np.full(classes, question.options[i].share_to_large or 0.0) for i in used]
-    ).reshape(-1, classes)
+    none = np.zeros(len(question.problem.classes))
+    sent = [question.options[i].sent for i in used]
+    return np.array([none if s is None else s for s in sent]).reshape(-1, len(none))
 
 
 def as_planned(one: Solved) -> Response:
@@ -119,6 +118,7 @@ def _settings(one: Solved, used: Ints, shifts: dict[str, Floats], count: int) ->
     classes = question.facts.demand.classes
     kept = np.ones((count, len(used), len(classes)), dtype=np.int64)
     setting = np.full(kept.shape, STAYS)
+    sent = _shares(question, used)
     for u, i in enumerate(used):
         option, sides = question.options[i], sides_of(question, int(i))
         moves = [shifts.get(s.model_ids[0], np.zeros(count)) for s in sides]
@@ -127,7 +127,7 @@ def _settings(one: Solved, used: Ints, shifts: dict[str, Floats], count: int) ->
             if not option.allowed[c]:
                 kept[:, u, c], setting[:, u, c] = 0, FAILS
             elif floor is not None:
-                score = float(option.quality[c]) + _moved(moves, option.share_to_large)
+                score = float(option.quality[c]) + _moved(moves, sent[u, c])
                 good = np.clip(score, 0.0, 1.0) >= floor - SAME_SCORE
                 kept[:, u, c] = good
                 setting[:, u, c] = np.where(good, STAYS, FAILS)
@@ -135,16 +135,15 @@ def _settings(one: Solved, used: Ints, shifts: dict[str, Floats], count: int) ->
                     curve = router_curve(scenario, sides, c, THRESHOLDS)
                     least = _thresholds(curve, moves, floor)
                     # Between two steps the share planned may be the least already.
-                    stays = good & (THRESHOLDS[least] > (option.share_to_large or 0.0))
+                    stays = good & (THRESHOLDS[least] > sent[u, c])
                     setting[:, u, c] = np.where(stays, STAYS, least)
     return kept, setting
 
 
-def _moved(moves: Sequence[Floats], share: float | Floats | None) -> Floats:
+def _moved(moves: Sequence[Floats], large: float) -> Floats:
     """Return the shift of a score: of one model, or of two by the share each answers."""
     if len(moves) == 1:
         return moves[0]
-    large = share if share is not None else 0.0
     return np.asarray((1.0 - large) * moves[0] + large * moves[1])
 
 
