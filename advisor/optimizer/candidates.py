@@ -199,6 +199,8 @@ def candidates_of(
     """
     asked = asked_of(demand.classes)
     variants = variants_of(models, use.engines, use.precisions)
+    if not variants or not hardware:
+        return CandidateList((), 0, 0, 0, 0, 0)
     bounds = bounds_of(variants, hardware, asked, use.max_devices_per_replica)
     hours = np.array([_hour(h, usd_per_watt_hour) for h in hardware])
     rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
