@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from advisor.catalogue.prices import price_files
 from advisor.errors import UsageError
 from advisor.optimizer.result import PLAN_KINDS
-from advisor.report.locale import LANGUAGES, say, words
+from advisor.report.locale import LANGUAGES, named, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
+from advisor.ui.question import examples
 
 PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
 # Variables that stand in a key, and all they can be; `value` fills name_{value}, where a
@@ -38,8 +40,20 @@ FILLINGS = {
     "h": ("tier", "requests", "busy", "batch", "cache", "usd"),
     "reason": ("sequences", "cache", "prompts"),
     "status": ("unfinished", "failed", "refused", "late", "never_sent"),
-    "choice": ("any", "on-premises", "on-device", "yes", "no"),
-    "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
+    "choice": (
+        *(site.id for file in price_files() for site in file.site),
+        "any",
+        "on-premises",
+        "on-device",
+        "yes",
+        "no",
+    ),
+    "value": (
+        *EVIDENCE_ORDER,
+        *("memory", "compute", "network", "overhead", "staff"),
+        *(c.name for s in examples().values() for c in s.workload.classes),
+        *(site.id for file in price_files() for site in file.site),
+    ),
 }
 
 
@@ -180,3 +194,23 @@ def test_words_that_fill_a_message_are_translated():
 def test_an_unknown_language_names_the_known_ones():
     with pytest.raises(UsageError, match="en, zh"):
         words("de")
+
+
+def test_names_of_results_are_translated():
+    classes = {c.name for s in examples().values() for c in s.workload.classes}
+    sites = {site.id for file in price_files() for site in file.site}
+    assert not {c for c in classes if not re.search("[\u4e00-\u9fff]", words("zh")[f"name_{c}"])}
+    assert not {s for s in sites if not re.search("[\u4e00-\u9fff]", words("zh")[f"site_{s}"])}
+    assert say(Text.of("assume_site", site="chn", usd=0.1), "zh").startswith("中国")
+
+
+def test_options_are_named_in_the_readers_language():
+    option = "A 1B @ 2x B (int8), buy → C @ D (fp8), own (router, 60%) + 3"
+    assert named(option, "en") == (
+        "A 1B @ 2x B (int8), buy → C @ D (fp8), own (router, 60%), and 3 more"
+    )
+    told = named(option, "zh")
+    assert not re.search("buy|own|router", told)
+    assert "60%" in told
+    assert named("A on B (q4)", "zh") == "A @ B (q4)"
+    assert named("my class", "zh") == "my class"

@@ -23,6 +23,7 @@ from advisor.optimizer.recommend import recommend
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.singles import Singles
 from advisor.optimizer.verify import Played, tightened, verified
+from advisor.report.locale import named
 from advisor.report.numbers import width
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
@@ -109,9 +110,9 @@ def test_the_sentence_reads_back_to_the_result(name, lang):
         assert parts["key"] == "verdict_none"
         return
     assert parts["kind"] == kind_words(rec.plan.kind, lang)
-    assert parts["money"] == money(rec.plan.usd_per_month.value, rec)
+    assert parts["money"] == money(rec.plan.usd_per_month.value, rec, lang)
     most = max(rec.plan.options, key=lambda o: sum(s.requests_per_month for s in o.served))
-    assert parts["winner"].startswith(most.name)
+    assert parts["winner"].startswith(named(most.name, lang))
     if parts["key"] == "verdict_runner":
         plans = {kind_words(a.kind, lang): a.plan for a in rec.alternatives if a.plan}
         runner = plans[parts["other"]]

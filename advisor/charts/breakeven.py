@@ -7,6 +7,7 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
+    log_axis,
     mark_x,
     month_axis,
     new_figure,
@@ -77,8 +78,9 @@ def breakeven(b: Breakeven, style: Style, money: Money, here: float) -> Chart:
         month_axis(style, money),
         height=440,
     )
-    figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="SI")
+    figure.update_xaxes(log_axis((p.requests_per_month for p in b.points), style))
+    costs = (money.of(usd) for p in b.points for usd in p.usd_per_month.values() if usd is not None)
+    figure.update_yaxes(log_axis(costs, style))
     for kind in kinds:
         points = _series(b, kind)
         colour, _, dash = PLAN_LOOKS[kind]

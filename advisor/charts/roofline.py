@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advisor.charts.chart import BLACK, BLUE, RED, Chart, Style, new_figure
+from advisor.charts.chart import BLACK, BLUE, RED, Chart, Style, log_axis, new_figure
 from advisor.charts.workings import StepPoint, Workings, roof
 from advisor.schema.text import Text
 
@@ -37,8 +37,9 @@ def roofline(w: Workings, style: Style) -> Chart:
     low = min(p.flops_per_byte for p in w.points) / 3
     high = max(*(p.flops_per_byte for p in w.points), w.peak_flops_per_s / w.bytes_per_s) * 3
     figure = new_figure(style.say("axis_intensity"), style.say("axis_tflops"), height=420)
-    figure.update_xaxes(type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="none", dtick=1)
+    figure.update_xaxes(log_axis((low, high), style))
+    rates = [p.flops_per_s / TERA for p in w.points]
+    figure.update_yaxes(log_axis((min(rates), w.peak_flops_per_s / TERA), style))
     for name, dash, peak, rate in _roofs(style, w):
         x, y = roof(peak, rate, low, high)
         line = {"color": BLACK, "dash": dash, "width": 2}
@@ -53,7 +54,7 @@ def roofline(w: Workings, style: Style) -> Chart:
                 mode="markers+text",
                 name=style.say(f"name_{phase}"),
                 text=[_label(p, style) for p in points],
-                textposition="bottom right",
+                textposition=["bottom right" if i % 2 else "top left" for i in range(len(points))],
                 marker={"symbol": shape, "color": colour, "size": 11},
             )
         )

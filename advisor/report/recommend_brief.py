@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
-from advisor.report.locale import say
+from advisor.report.locale import named, say
 from advisor.report.numbers import gib, significant
 from advisor.report.recommend_text import deployment_words, replay_words, way_words
 from advisor.report.recommend_verdict import verdict_sentence
@@ -58,7 +58,7 @@ def sections_of(rec: Recommendation, lang: str, command: str) -> list[Section]:
 
 def _plan_sections(rec: Recommendation, plan: Plan, lang: str) -> list[Section]:
     deployments = [deployment_words(d, rec, lang) for d in plan.deployments]
-    options = [o.name for o in plan.options]
+    options = [named(o.name, lang) for o in plan.options]
     replays = [replay_words(r, rec, lang) for r in rec.replays[:1]]
     return [
         Section(say("brief_plan", lang), items=[*options, *deployments, *replays]),
@@ -74,9 +74,9 @@ def _bill(rec: Recommendation, plan: Plan, lang: str) -> Section:
     names = ("col_what", "col_month", "col_range", "col_evidence", "col_because")
     rows = [
         [
-            f"{say(LINES[x.kind], lang)} {x.what}".strip(),
-            money(x.usd_per_month.value, rec),
-            f"{money(x.usd_per_month.low80, rec)}–{money(x.usd_per_month.high80, rec)}",
+            f"{say(LINES[x.kind], lang)} {named(x.what, lang)}".strip(),
+            money(x.usd_per_month.value, rec, lang),
+            f"{money(x.usd_per_month.low80, rec, lang)}–{money(x.usd_per_month.high80, rec, lang)}",
             say(f"name_{x.usd_per_month.evidence}", lang),
             say(x.usd_per_month.because, lang),
         ]
@@ -100,7 +100,7 @@ def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
             continue
         each = [
             f"{significant(user.joules_per_request.value)} J" if user.joules_per_request else "",
-            money(user.usd_per_request.value, rec) if user.usd_per_request else "",
+            money(user.usd_per_request.value, rec, lang) if user.usd_per_request else "",
         ]
         day = user.charge_share_per_day
         holds = user.phones_that_hold
@@ -135,7 +135,7 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
 
 
 def _range(e: Estimate, rec: Recommendation) -> str:
-    return f"{money(e.value, rec)} ({money(e.low80, rec)}–{money(e.high80, rec)})"
+    return f"{money(e.value, rec, lang)} ({money(e.low80, rec, lang)}–{money(e.high80, rec, lang)})"
 
 
 def _percent(e: Estimate) -> str:
@@ -151,12 +151,14 @@ def _classes(plan: Plan, lang: str) -> Section:
         quality = row.quality
         label = say(f"name_{quality.value.evidence}", lang) if quality.value else ""
         floor = "" if quality.floor is None else f"≥ {quality.floor:g}"
-        rows.append([row.name, quality.metric, score_words(quality, lang), "", floor, label])
+        rows.append(
+            [named(row.name, lang), quality.metric, score_words(quality, lang), "", floor, label]
+        )
         for check in row.latency:
             e = check.value_s
             rows.append(
                 [
-                    row.name,
+                    named(row.name, lang),
                     f"{check.metric.upper()} p{check.percentile:g}",
                     f"{time_words(e.value)} ({time_words(e.low80)}–{time_words(e.high80)})",
                     "" if check.replayed_s is None else time_words(check.replayed_s),
@@ -172,8 +174,8 @@ def _others(rec: Recommendation, lang: str) -> Section:
     rows = [
         [
             kind_words(a.kind, lang),
-            money(a.plan.usd_per_month.value, rec) if a.plan else "",
-            " + ".join(o.name for o in a.plan.options) if a.plan else "",
+            money(a.plan.usd_per_month.value, rec, lang) if a.plan else "",
+            " + ".join(named(o.name, lang) for o in a.plan.options) if a.plan else "",
             say(a.why, lang),
         ]
         for a in rec.alternatives
@@ -191,7 +193,11 @@ def _doubt_sections(rec: Recommendation, lang: str) -> list[Section]:
     ]
     names = [say(n, lang) for n in ("col_what", "col_low", "col_high")]
     bars = [
-        [say(b.what, lang), money(b.low_usd_per_month, rec), money(b.high_usd_per_month, rec)]
+        [
+            say(b.what, lang),
+            money(b.low_usd_per_month, rec, lang),
+            money(b.high_usd_per_month, rec, lang),
+        ]
         for b in u.tornado
     ]
     found = [
@@ -203,7 +209,10 @@ def _doubt_sections(rec: Recommendation, lang: str) -> list[Section]:
         quality = front.measure == "quality"
         title = say("brief_front_quality" if quality else "brief_front_latency", lang)
         column = say("col_score" if quality else "col_seconds", lang)
-        rows = [[f"{s.measure:.3f}", money(s.usd_per_month, rec), s.plan] for s in front.steps]
+        rows = [
+            [f"{s.measure:.3f}", money(s.usd_per_month, rec, lang), named(s.plan, lang)]
+            for s in front.steps
+        ]
         head = [column, say("col_month", lang), say("col_what", lang)]
         found.append(Section(title, head=head, rows=rows))
     return found

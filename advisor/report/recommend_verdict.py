@@ -16,7 +16,7 @@ def verdict_text(rec: Recommendation, lang: str) -> Text:
     if v is None:
         return _impossible(rec, lang)
     kind = kind_words(v.winner_kind, lang)
-    cost = money(v.usd_per_month, rec)
+    cost = money(v.usd_per_month, rec, lang)
     if v.runner_kind is None or v.runner_over_winner is None:
         return Text.of("verdict_alone", kind=kind, winner=v.winner, money=cost)
     return Text.of(
@@ -43,7 +43,7 @@ def verdict_sentence(rec: Recommendation, lang: str) -> str:
     return say(verdict_text(rec, lang), lang)
 
 
-SHAPES = {"money": r"[$¥€]\d[\d.,]*[kMG]?(?:e-?\d+)?", "times": r"[\d.]+"}
+SHAPES = {"money": r"[$¥€]\d[\d.,]*(?:[kMBT]| 万| 亿| 万亿)?(?:e-?\d+)?", "times": r"[\d.]+"}
 """What a part of the sentence may look like; any text where left out."""
 
 

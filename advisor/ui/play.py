@@ -27,6 +27,9 @@ from advisor.traffic.traces import read_trace
 from advisor.ui.jobs import Job
 
 MOST_REQUESTS = 100_000
+MOST_GENERATED = 30_000
+SPAN_S = 300.0
+"""Traffic worth watching: fleets fill up before they show what they bear."""
 MAX_MB = 20
 
 
@@ -71,7 +74,10 @@ def _requests(
     part: Part, seed: int, upload: tuple[str, bytes] | None
 ) -> tuple[Requests, Trace | None]:
     if upload is None:
-        return generate(part.workload, seed), None
+        rate = part.workload.requests_per_s or 0.0
+        enough = int(min(rate * SPAN_S, MOST_GENERATED))
+        requests = max(part.workload.requests or 1, enough)
+        return generate(replace(part.workload, requests=requests), seed), None
     name, content = upload
     if len(content) > MAX_MB * 1_000_000:
         msg = f"{name} is larger than {MAX_MB} MB"
@@ -128,7 +134,11 @@ def play(
 def latencies(result: SimulationResult) -> Mapping[str, np.ndarray]:
     """Return the finished requests' times by name."""
     table = result.table
-    found = {"ttft": table.ttft_s, "e2e": table.e2e_s}
+    answered = np.maximum(table.output_tokens - 1, 1)
+    tpot = np.where(
+        table.output_tokens > 1, (table.last_token_s - table.first_token_s) / answered, np.nan
+    )
+    found = {"ttft": table.ttft_s, "tpot": tpot, "e2e": table.e2e_s}
     return {name: values[np.isfinite(values)] for name, values in found.items()}
 
 

@@ -19,6 +19,22 @@ def _chips(s: Scenario, device: str, value: float) -> Scenario:
     return _limits(s, chips={**s.limits.chips, device: round(value)})
 
 
+def _owned(s: Scenario, device: str, value: float) -> Scenario:
+    counted = tuple(replace(o, count=round(value)) if o.hw == device else o for o in s.owned)
+    return replace(s, owned=counted)
+
+
+def _api_rate(field: str) -> Callable[[Scenario, str, float], Scenario]:
+    def change(s: Scenario, model: str, value: float) -> Scenario:
+        offers = tuple(
+            replace(offer, **{field: value}) if offer.model == model else offer
+            for offer in s.use.apis
+        )
+        return replace(s, use=replace(s.use, apis=offers))
+
+    return change
+
+
 def _overall(s: Scenario, _: str, value: float) -> Scenario:
     q = s.quality
     overall = replace(q.overall, at_least=value) if q.overall else None
@@ -50,6 +66,9 @@ _APPLY: dict[str, Callable[[Scenario, str, float], Scenario]] = {
     "power": lambda s, _, v: _limits(s, power_w=v),
     "carbon": lambda s, _, v: _limits(s, kgco2e_per_month=v),
     "chips": _chips,
+    "owned": _owned,
+    "api-requests": _api_rate("requests_per_minute"),
+    "api-tokens": _api_rate("tokens_per_minute"),
     "quality": _overall,
     "floor": _floor,
     "slo": _slo,

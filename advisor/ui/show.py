@@ -19,13 +19,15 @@ _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d
 Cell = str | float
 
 
-def signed(value: float) -> str:
-    """Return a number of either sign with three significant digits."""
-    return f"-{significant(-value)}" if value < 0 else significant(value)
+def signed(value: float, lang: str = "en") -> str:
+    """Return a number of either sign with three significant digits; whole ones as they are."""
+    if value == round(value) and abs(value) < 1e5:
+        return f"{value:,.0f}"
+    return f"-{significant(-value, lang=lang)}" if value < 0 else significant(value, lang=lang)
 
 
-def _cell(value: Cell) -> str:
-    return plain(value) if isinstance(value, str) else signed(float(value))
+def _cell(value: Cell, lang: str) -> str:
+    return plain(value) if isinstance(value, str) else signed(float(value), lang)
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
@@ -37,9 +39,10 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return out.getvalue()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], alt: str) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], alt: str, lang: str) -> None:
     """Draw a small table as HTML, which screen readers can walk."""
-    shown = [dict(zip(map(plain, columns), map(_cell, row), strict=True)) for row in rows]
+    heads = [plain(c) for c in columns]
+    shown = [dict(zip(heads, (_cell(c, lang) for c in row), strict=True)) for row in rows]
     st.table(shown, hide_index=True, alt=alt)
 
 
@@ -50,7 +53,7 @@ def chart(found: Chart, view: View, key: str, title: str = "") -> None:
     st.plotly_chart(found.figure, key=key, alt=found.alt, config=_CONFIG)
     st.caption(plain(found.alt))
     with st.expander(view.say("ui_as_table")):
-        table(found.columns, found.rows, found.alt)
+        table(found.columns, found.rows, found.alt, view.lang)
         st.download_button(
             view.say("ui_csv"),
             as_csv(found.columns, found.rows),

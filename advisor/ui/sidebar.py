@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from advisor.catalogue import devices, models, prices
+from advisor.catalogue import devices, models
 from advisor.report.locale import say, words
 from advisor.ui import state
 from advisor.ui.asked import Asked, estimate_command, link, recommend_command
@@ -34,12 +34,10 @@ def language() -> str:
 
 @cache
 def _thing(key: str, name: str) -> str:
-    """Return what a device, model or site is called."""
+    """Return what a device or model is called."""
     if key in ("hw", "rent", "owned_hw"):
         return devices.read_device(name).name
-    if key == "model" and name in models.model_ids():
-        return models.read_model(name).name
-    return prices.get_site(name).name if key == "site" else name
+    return models.read_model(name).name if key == "model" and name in models.model_ids() else name
 
 
 def _shown(field: Field, lang: str) -> Callable[[str], str]:
@@ -49,6 +47,8 @@ def _shown(field: Field, lang: str) -> Callable[[str], str]:
                 return say("ui_own", lang)
             example = examples()[choice]
             return example.title_zh if lang == "zh" else example.title
+        if field.key == "site":
+            return words(lang).get(f"site_{choice}", choice)
         return words(lang).get(f"choice_{choice}") or _thing(field.key, choice)
 
     return name

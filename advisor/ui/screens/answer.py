@@ -53,7 +53,7 @@ def _notes(r: Recommendation, view: View) -> None:
         "ui_searched",
         models=searched.models,
         devices=searched.devices,
-        evaluated=f"{searched.evaluated:,}",
+        evaluated=view.style.count(searched.evaluated),
         oldest=str(r.oldest_price or "–"),
     )
     st.caption(view.say(text))
@@ -74,6 +74,7 @@ def show(view: View) -> None:
     plans.flows(r.plan, view)
     plans.deployments(r.plan, view)
     plans.binding(r, view)
+    plans.doubts(r, view)
     _notes(r, view)
     _files(r, view)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from advisor.charts.replay import latency_cdf, queue_timeline, sankey
 from advisor.errors import AdvisorError
 from advisor.optimizer.fleets import Part
-from advisor.report.numbers import significant
+from advisor.schema.fleet import ApiTier
 from advisor.schema.text import Text
 from advisor.ui.errors import show_error
 from advisor.ui.jobs import Job
@@ -49,6 +50,12 @@ def _watch(view: View) -> None:
     st.button(view.say("ui_stop"), on_click=job.stop, key="stop")
 
 
+def part_name(part: Part, view: View) -> str:
+    """Return what a fleet is made of."""
+    tiers = [t.model if isinstance(t, ApiTier) else f"{t.model}@{t.hw}" for t in part.fleet.tier]
+    return " + ".join(view.style.named(t) for t in tiers)
+
+
 def _controls(view: View, parts: list[Part]) -> None:
     left, right = st.columns(2)
     left.file_uploader(
@@ -61,7 +68,7 @@ def _controls(view: View, parts: list[Part]) -> None:
     seed = right.number_input(view.say("ui_seed"), 0, 2**31 - 1, 1, key="replay_seed")
     part = parts[0]
     if len(parts) > 1:
-        names = [" + ".join(t.name for t in p.fleet.tier) for p in parts]
+        names = [part_name(p, view) for p in parts]
         chosen = right.selectbox(
             view.say("ui_part"), range(len(parts)), format_func=names.__getitem__
         )
@@ -73,12 +80,11 @@ def _tiers(played: Played, view: View) -> None:
     say = view.style.say
     rows: list[tuple[Cell, ...]] = [
         (
-            t.name,
-            t.what,
+            t.what or t.name,
             t.requests,
             t.escalated,
             f"{t.busy_share:.0%}",
-            f"{t.peak_cache_share:.0%}",
+            f"{t.peak_cache_share:.0%}" if t.kind == "replicas" else "–",
             t.usd if t.usd is not None else "–",
             t.idle_usd if t.idle_usd is not None else "–",
             say(f"name_{t.evidence}"),
@@ -87,17 +93,16 @@ def _tiers(played: Played, view: View) -> None:
     ]
     keys = (
         "col_tier",
-        "col_what",
         "axis_requests",
         "col_escalated",
-        "col_utilisation",
-        "axis_kv_percent",
+        "col_busy",
+        "col_kv_peak",
         "col_usd",
         "col_idle_usd",
         "col_label",
     )
     st.subheader(view.say("title_tiers"), anchor=False)
-    table([say(k) for k in keys], rows, say("title_tiers"))
+    table([say(k) for k in keys], rows, say("title_tiers"), view.lang)
 
 
 def _result(played: Played, view: View) -> None:
@@ -118,14 +123,15 @@ def _result(played: Played, view: View) -> None:
             st.caption(view.say(Text.of("ui_trace_line", line=line, reason=reason)))
     text = Text.of(
         "ui_replayed",
-        requests=f"{len(r.table.arrival_s):,}",
-        finished=f"{r.counts.get('finished', 0):,}",
-        rate=significant(r.requests_per_s),
+        requests=view.style.count(len(r.table.arrival_s)),
+        finished=view.style.count(r.counts.get("finished", 0)),
+        minutes=view.style.number(float(np.ptp(r.table.arrival_s)) / 60.0),
+        rate=view.style.number(r.requests_per_s),
         seed=r.seed,
     )
     st.markdown(view.say(text))
-    waits = latencies(r)
-    if all(len(values) for values in waits.values()):
+    waits = {name: values for name, values in latencies(r).items() if len(values)}
+    if waits:
         slo = played.slo
         limits = {n: v for n in waits if slo and (v := getattr(slo, f"{n}_s")) is not None}
         percentile = slo.percentile if slo else 95.0

@@ -22,7 +22,7 @@ def _sure(u: Uncertainty, view: View) -> None:
     say = view.style.say
     ordered = sorted(u.probability_cheapest.items(), key=lambda item: -item[1])
     rows = [(plan_name(kind, view.style), f"{share:.0%}") for kind, share in ordered]
-    table([say("col_plan"), say("col_probability")], rows, say("title_sure"))
+    table([say("col_plan"), say("col_probability")], rows, say("title_sure"), view.lang)
     text = Text.of(
         "ui_sure", samples=u.samples, feasible=f"{u.probability_feasible:.0%}", seed=u.seed
     )
