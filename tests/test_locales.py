@@ -12,15 +12,33 @@ from pathlib import Path
 
 import pytest
 
+from advisor.catalogue import quality
 from advisor.catalogue.prices import price_files
 from advisor.errors import UsageError
 from advisor.optimizer.result import PLAN_KINDS
+from advisor.report import catalogue
 from advisor.report.locale import LANGUAGES, named, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
 from advisor.ui.question import examples
 
 PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
+
+
+@cache
+def catalogue_words() -> dict[str, set[str]]:
+    """Column of fixed words → the words that stand in it, over the whole catalogue."""
+    tables = [catalogue.listing(k) for k in ("models", "hardware", "prices", "engines")]
+    tables += [catalogue.entry("quality", name) for name in quality.score_ids()]
+    found: dict[str, set[str]] = {"grade": {"published", "derived", "assumed"}}
+    for table in tables:
+        for i, column in enumerate(table.columns):
+            joint = catalogue.CELLS.get(column)
+            for cell in (row[i] for row in table.rows) if joint is not None else ():
+                found.setdefault(column, set()).update(cell.split(joint) if joint else [cell])
+    return found
+
+
 # Variables that stand in a key, and all they can be; `value` fills name_{value}, where a
 # parameter of a message is itself a word.
 FILLINGS = {
@@ -37,6 +55,7 @@ FILLINGS = {
         "invalid-file",
         "stale-price",
     ),
+    "word": tuple(itertools.chain.from_iterable(catalogue_words().values())),
     "h": ("tier", "requests", "busy", "batch", "cache", "usd"),
     "reason": ("sequences", "cache", "prompts"),
     "status": ("unfinished", "failed", "refused", "late", "never_sent"),
@@ -214,3 +233,19 @@ def test_options_are_named_in_the_readers_language():
     assert "60%" in told
     assert named("A on B (q4)", "zh") == "A @ B (q4)"
     assert named("my class", "zh") == "my class"
+
+
+@pytest.mark.parametrize("column", ["class", "terms", "grade", "runs on", "default for"])
+def test_fixed_words_of_the_catalogue_are_translated(column):
+    found = {w for w in catalogue_words()[column] if w != "–" and not w.startswith("buy ")}
+    assert found
+    assert not {w for w in found if f"cell_{w}" not in words("zh")}
+
+
+def test_a_catalogue_table_is_put_into_words_without_losing_a_cell():
+    found = catalogue.listing("prices")
+    told = catalogue.in_words(found, "zh")
+    assert len(told.rows) == len(found.rows)
+    assert [row[1] for row in told.rows] == [row[1] for row in found.rows], "amounts stay"
+    assert {"按需", "购买", "竞价"} <= {row[2] for row in told.rows}
+    assert "类型" in catalogue.in_words(catalogue.listing("hardware"), "zh").columns

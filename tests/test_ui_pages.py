@@ -17,8 +17,10 @@ from typer.main import get_command
 from advisor.cli.main import app
 from advisor.report.locale import LANGUAGES, words
 from advisor.report.numbers import seconds, significant
+from advisor.report.recommend_words import SIGNS, time_words
 from advisor.ui.asked import as_query, asked_of, defaults
 from advisor.ui.question import as_toml, examples
+from advisor.ui.view import plain
 
 SCRIPT = Path(__file__).resolve().parent.parent / "advisor" / "ui" / "app.py"
 SCREENS = ("answer", "compare", "why", "replay", "sensitivity", "claims", "data")
@@ -96,17 +98,35 @@ def test_why_shows_the_numbers_of_the_command():
     assert f"${significant(asked['usd_per_mtok_output']['value'])}" in shown.values()
 
 
-@pytest.mark.parametrize("base", ["customer-service", "rag-documents"])
-def test_the_answer_shows_the_numbers_of_the_command(base):
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("base", sorted(examples()))
+def test_the_answer_shows_the_numbers_of_the_command(base, lang):
     path = SCRIPT.parents[2] / "examples" / f"{base}.toml"
-    told = cli_json("recommend", str(path), "--no-replay", "--json")
-    found = told.get("result", told)
-    cost, per_usd = found["plan"]["usd_per_month"], found["per_usd"]
-    test = opened("answer", "en", base=base)
-    month, mtok = test.metric[:2]
-    assert month.value == f"{significant(cost['value'] * per_usd)} {found['currency']}"
-    assert significant(cost["low80"] * per_usd) in month.delta
-    assert significant(found["plan"]["usd_per_mtok"]["value"] * per_usd) in mtok.value
+    found = cli_json("recommend", str(path), "--no-replay", "--json", "--lang", lang)
+    test = opened("answer", lang, base=base)
+
+    def amount(usd: float) -> str:
+        return SIGNS[found["currency"]] + significant(usd * found["per_usd"], lang=lang)
+
+    if found["plan"] is None:
+        assert any(plain(found["sentence"]) in e.value for e in test.error)
+        ways = [b.label for b in test.button if b.key.startswith("way_")]
+        wanted = [w for w in found["infeasible"]["ways_out"] if w["value"] is not None]
+        assert len(ways) == len(wanted) > 0, "every way out is a button"
+        for label, way in zip(ways, wanted, strict=True):
+            assert plain(amount(way["usd_per_month"])) in label
+        return
+    assert plain(found["sentence"]) in test.markdown[0].value
+    cost, mtok = found["plan"]["usd_per_month"], found["plan"]["usd_per_mtok"]
+    for shown, e in zip(test.metric, (cost, mtok), strict=False):
+        assert shown.value == amount(e["value"])
+        assert plain(amount(e["low80"])) in shown.delta
+        assert plain(amount(e["high80"])) in shown.delta
+    latency = [c for row in found["plan"]["classes"] for c in row["latency"] if c["limit_s"]]
+    if latency:
+        worst = max(latency, key=lambda c: c["value_s"]["value"] / c["limit_s"])
+        assert test.metric[2].value == time_words(worst["value_s"]["value"])
+        assert plain(time_words(worst["limit_s"])) in test.metric[2].delta
 
 
 def test_a_limit_out_of_reach_is_mended_by_its_button():
@@ -182,4 +202,5 @@ def test_data_lists_entries_with_their_facts():
     assert len(test.dataframe[0].value) > 200
     test.selectbox(key="entry_hardware").set_value("h20-96").run()
     healthy(test, "en")
-    assert any("memory.bytes_per_s" in str(d.value) for d in test.dataframe)
+    facts = next(h.proto.body for h in test.get("html") if "memory.bytes_per_s" in h.proto.body)
+    assert '<td lang="en">' in facts, "notes and sources are marked as English"

@@ -54,7 +54,7 @@ def roofline(w: Workings, style: Style) -> Chart:
                 mode="markers+text",
                 name=style.say(f"name_{phase}"),
                 text=[_label(p, style) for p in points],
-                textposition=["bottom right" if i % 2 else "top left" for i in range(len(points))],
+                textposition=_sides(points),
                 marker={"symbol": shape, "color": colour, "size": 11},
             )
         )
@@ -63,6 +63,17 @@ def roofline(w: Workings, style: Style) -> Chart:
         for key in ("col_phase", "col_batch", "axis_intensity", "axis_tflops", "col_step_ms")
     )
     return Chart(figure, _alt(style, w), columns, tuple(_row(p, style) for p in w.points))
+
+
+CROWDED = 1.5
+"""Points closer than this factor would write their names over each other."""
+
+
+def _sides(points: list[StepPoint]) -> list[str]:
+    """Return where each point's name stands: below, or beside if the point before is near."""
+    x = [p.flops_per_byte for p in points]
+    near = [i > 0 and x[i] < CROWDED * x[i - 1] for i in range(len(x))]
+    return ["middle right" if crowded else "bottom right" for crowded in near]
 
 
 def _label(p: StepPoint, style: Style) -> str:

@@ -28,6 +28,9 @@ _MARKS = tuple(
     )
 )
 """Marks of an option's name (:mod:`advisor.optimizer.options`) → key of their words."""
+_BETWEEN_HAN = re.compile("(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
+"""A blank that a template leaves for Latin names; between Chinese characters none stands."""
+
 _FOLDER = Path(__file__).resolve().parent / "locales"
 
 
@@ -97,4 +100,5 @@ def say(text: Text | str, lang: str) -> str:
     """Put a message into words; a plain string is looked up as a key without parameters."""
     message = Text(text) if isinstance(text, str) else text
     values = {name: _spoken(name, value, lang) for name, value in message.params}
-    return words(lang)[message.key].format(**values)
+    told = words(lang)[message.key].format(**values)
+    return _BETWEEN_HAN.sub("", told) if lang == "zh" else told

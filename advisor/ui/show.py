@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
@@ -46,6 +47,37 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], alt: str, lang
     st.table(shown, hide_index=True, alt=alt)
 
 
+def csv_button(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], key: str, view: View
+) -> None:
+    """Draw the button that hands a table out as a file."""
+    st.download_button(
+        view.say("ui_csv"),
+        as_csv(columns, rows),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"{key}_csv",
+        on_click="ignore",
+    )
+
+
+def html_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], alt: str, foreign: Collection[int]
+) -> None:
+    """Draw a table of texts; the columns ``foreign`` are marked as English for screen readers."""
+
+    def cells(row: Sequence[str]) -> str:
+        mark = [' lang="en"' if i in foreign else "" for i in range(len(row))]
+        told = (f"<td{m}>{html.escape(c)}</td>" for m, c in zip(mark, row, strict=True))
+        return f"<tr>{''.join(told)}</tr>"
+
+    head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
+    st.html(
+        f'<div class="facts" tabindex="0" role="region" aria-label="{html.escape(alt)}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(map(cells, rows))}</tbody></table></div>"
+    )
+
+
 def chart(found: Chart, view: View, key: str, title: str = "") -> None:
     """Draw a chart, its finding below it, and its numbers as a table and a file."""
     if title:
@@ -54,14 +86,7 @@ def chart(found: Chart, view: View, key: str, title: str = "") -> None:
     st.caption(plain(found.alt))
     with st.expander(view.say("ui_as_table")):
         table(found.columns, found.rows, found.alt, view.lang)
-        st.download_button(
-            view.say("ui_csv"),
-            as_csv(found.columns, found.rows),
-            file_name=f"{key}.csv",
-            mime="text/csv",
-            key=f"{key}_csv",
-            on_click="ignore",
-        )
+        csv_button(found.columns, found.rows, key, view)
 
 
 def tile(name: Text | str, value: str, below: str, e: Estimate | None, view: View) -> None:
@@ -74,6 +99,7 @@ def tile(name: Text | str, value: str, below: str, e: Estimate | None, view: Vie
         delta_arrow="off",
         help=view.say(e.because) if e else None,
         border=True,
+        height="stretch",
     )
 
 
@@ -102,4 +128,5 @@ def metric(label: str, e: Estimate | None, view: View, unit: str = "") -> None:
         delta_arrow="off",
         help=view.say(e.because),
         border=True,
+        height="stretch",
     )

@@ -92,7 +92,7 @@ def _tiers(played: Played, view: View) -> None:
         for t in played.result.tiers
     ]
     keys = (
-        "col_tier",
+        "col_what",
         "axis_requests",
         "col_escalated",
         "col_busy",
