@@ -31,7 +31,7 @@ _MARKS = tuple(
 _BETWEEN_HAN = re.compile("(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 """A blank that a template leaves for Latin names; between Chinese characters none stands."""
 
-_FOLDER = Path(__file__).resolve().parent / "locales"
+FOLDER = Path(__file__).resolve().parent / "locales"
 
 
 @cache
@@ -47,7 +47,7 @@ def words(lang: str) -> dict[str, str]:
         msg = f"no language {lang!r}; known: {', '.join(LANGUAGES)}"
         raise UsageError(msg, suggestions=LANGUAGES)
     found: dict[str, str] = {}
-    for path in sorted((_FOLDER / lang).glob("*.toml")):
+    for path in sorted((FOLDER / lang).glob("*.toml")):
         found |= tomllib.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -91,6 +91,10 @@ def named(text: str, lang: str) -> str:
 def _spoken(name: str, value: object, lang: str) -> object:
     if not isinstance(value, str):
         return value
+    if name == "reason" and lang != "en":
+        from advisor.report.error_text import translated
+
+        return translated(value, lang) or value
     if name == "site":
         return words(lang).get(f"site_{value}", value)
     return named(value, lang)

@@ -18,6 +18,7 @@ from advisor.catalogue.devices import get_device
 from advisor.catalogue.prices import to_usd
 from advisor.catalogue.read import decode
 from advisor.errors import AdvisorError, InvalidFileError
+from advisor.report.error_text import error_text
 from advisor.report.locale import say
 from advisor.schema.price import PriceFile
 from advisor.schema.scenario import Scenario
@@ -91,7 +92,7 @@ def _guarded(upload: Callable[[str, bytes], None], key: str) -> None:
     try:
         upload(found.name, found.getvalue())
     except AdvisorError as error:
-        st.session_state[_WRONG] = error.message
+        st.session_state[_WRONG] = error
 
 
 def _bench(view: View, name: str, content: bytes) -> None:
@@ -164,7 +165,7 @@ def uploads(view: View) -> None:
     )
     wrong = st.session_state.get(_WRONG)
     if wrong:
-        st.error(plain(wrong))
+        st.error(plain(error_text(wrong, view.lang)))
     said = st.session_state.get(_SAID)
     if said:
         st.success("  \n".join(plain(line) for line in said))

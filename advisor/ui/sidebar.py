@@ -9,6 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from advisor.catalogue import devices, models
+from advisor.report.error_text import error_text
 from advisor.report.locale import say, words
 from advisor.ui import state
 from advisor.ui.asked import Asked, estimate_command, link, recommend_command
@@ -148,4 +149,4 @@ def carry(view: View) -> None:
         )
         wrong = st.session_state.get(state.UPLOAD_ERROR)
         if wrong:
-            st.error(plain(wrong))
+            st.error(plain(error_text(wrong, view.lang)))

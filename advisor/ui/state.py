@@ -82,7 +82,7 @@ def take_upload() -> None:
         text = upload.getvalue().decode("utf-8", "replace")
         read_own(text, upload.name)
     except AdvisorError as error:
-        st.session_state[UPLOAD_ERROR] = error.message
+        st.session_state[UPLOAD_ERROR] = error
         return
     take_own(text)
 
