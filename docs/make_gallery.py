@@ -90,8 +90,9 @@ def of_a_replay() -> Iterator[tuple[str, str, Chart]]:
     scenario = question.examples()[EXAMPLE]
     part = play.planned(scenario)[0]
     played = play.play(Job(lambda job: job.result), scenario, part, 1, None)
-    limits = {"ttft": played.slo.ttft_s} if played.slo and played.slo.ttft_s else {}
-    waits = play.latencies(played.result)
+    first = play.classes_of(played)[0]
+    limits = play.limits_of(played.slos.get(first))
+    waits = play.latencies(played, first)
     yield "cdf", "title_cdf", replay.latency_cdf(waits, limits, 95.0, EN)
     yield "queue", "title_queue", replay.queue_timeline(play.timeline(played.result), EN)
     yield "sankey", "title_sankey", replay.sankey(play.flows(played), EN)

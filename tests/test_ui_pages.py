@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from advisor.cli.main import app
 from advisor.report.locale import LANGUAGES, words
 from advisor.report.numbers import seconds, significant
 from advisor.report.recommend_words import SIGNS, time_words
+from advisor.ui import jobs
 from advisor.ui.asked import as_query, asked_of, defaults
 from advisor.ui.question import as_toml, examples
 from advisor.ui.view import plain
@@ -204,3 +206,56 @@ def test_data_lists_entries_with_their_facts():
     healthy(test, "en")
     facts = next(h.proto.body for h in test.get("html") if "memory.bytes_per_s" in h.proto.body)
     assert '<td lang="en">' in facts, "notes and sources are marked as English"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_plan_checked_by_replay_is_the_commands(lang):
+    path = SCRIPT.parents[2] / "examples" / "rag-documents.toml"
+    found = cli_json("recommend", str(path), "--json", "--lang", lang)
+    test = opened("answer", lang, base="rag-documents")
+    assert any("--no-replay" in c.value for c in test.code), "the command of what is shown"
+    test.button(key="check").click().run(timeout=300)
+    healthy(test, lang)
+    cost = found["plan"]["usd_per_month"]["value"] * found["per_usd"]
+    assert test.metric[0].value == SIGNS[found["currency"]] + significant(cost, lang=lang)
+    assert words(lang)["tile_replayed"].split("{")[0].strip() in test.metric[2].delta
+    assert test.query_params["replayed"] == "yes"
+    assert not any("--no-replay" in c.value for c in test.code)
+    assert not [b for b in test.button if b.key == "check"]
+
+
+def test_a_replay_of_another_question_says_so():
+    test = opened("replay", "en", base="rag-documents")
+    test.button(key="run").click().run()
+    for _ in range(100):
+        if not [b for b in test.button if b.key == "stop"]:
+            break
+        test.session_state["_replay_job"].wait(1.0)
+        test.run()
+    healthy(test, "en")
+    before = plain(words("en")["ui_replay_before"])
+    assert not any(before in i.value for i in test.info)
+    assert test.warning, "the unchecked plan breaks a limit, and the page says which"
+    test.number_input(key="osl").set_value(200).run()
+    assert any(before in i.value for i in test.info)
+    test.button(key="mend").click().run(timeout=300)
+    healthy(test, "en")
+    assert test.query_params["replayed"] == "yes"
+
+
+def test_a_run_nobody_watches_stops(monkeypatch):
+    monkeypatch.setattr(jobs, "GRACE_S", 0.05)
+    here = [True]
+
+    def run(job):
+        while not job.stopping():
+            time.sleep(0.01)
+        return "ended"
+
+    job = jobs.Job(run, lambda: here[0])
+    job.start()
+    job.wait(0.3)
+    assert job.running
+    here[0] = False
+    job.wait(5.0)
+    assert job.result == "ended"

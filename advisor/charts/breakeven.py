@@ -49,7 +49,10 @@ def _alt(b: Breakeven, style: Style, here: float) -> str:
     if len(changes) > MOST_CHANGES:
         more = Text.of("alt_breakeven_more", count=len(changes) - MOST_CHANGES)
         changes = [*changes[:MOST_CHANGES], style.say(more)]
-    return joint.join([first, *(changes or [style.say("alt_breakeven_never")])])
+    if not changes:
+        return joint.join([first, style.say("alt_breakeven_never")])
+    least = Text.of("alt_breakeven_first", cheapest=plan_name(b.points[0].cheapest, style))
+    return joint.join([first, style.say(least), *changes])
 
 
 def _row(

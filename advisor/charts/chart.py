@@ -143,7 +143,8 @@ def log_axis(values: Iterable[float], style: Style) -> dict[str, Any]:
     """Return a logarithmic axis with marks people can read: 1, 2, 5, or powers of ten."""
     known = [v for v in values if v > 0 and math.isfinite(v)] or [1.0]
     low, high = math.log10(min(known)), math.log10(max(known))
-    steps = (1, 2, 5) if high - low <= WIDE else (1,)
+    steps: tuple[float, ...] = (1, 1.5, 2, 3, 4, 5, 7) if high - low <= 1 else (1, 2, 5)
+    steps = steps if high - low <= WIDE else (1,)
     each = max(math.ceil((high - low) / 7), 1)
     powers = range(math.floor(low) - 1, math.ceil(high) + 2)
     marks = [s * 10.0**p for p in powers if p % each == 0 for s in steps]

@@ -18,7 +18,8 @@ def money_flow(plan: Plan, style: Style, money: Money) -> Chart:
 
     sums: dict[tuple[str, LineKind], float] = defaultdict(float)
     for line in plan.lines:
-        sums[style.named(line.what), line.kind] += money.of(line.usd_per_month.value)
+        what = style.named(line.what) or style.say(LINES[line.kind][0])
+        sums[what, line.kind] += money.of(line.usd_per_month.value)
     flows = sorted(((what, kind, cost) for (what, kind), cost in sums.items() if cost), key=_order)
     whats = list(dict.fromkeys(what for what, _, _ in flows))
     kinds = list(dict.fromkeys(kind for _, kind, _ in flows))

@@ -39,6 +39,11 @@ class Asked:
         """The scenario asked about."""
         return question.asked(self.base, self.by_key)
 
+    @property
+    def replayed(self) -> bool:
+        """Whether the plan is to be checked by replay, and mended until it holds."""
+        return self.by_key["replayed"] == "yes"
+
     @cached_property
     def request(self) -> EstimateRequest:
         """The estimate of one model on one device that Why shows."""
@@ -148,4 +153,6 @@ def recommend_command(asked: Asked, lang: str) -> str:
     base = str(asked.by_key["base"])
     untouched = base != OWN and asked.scenario == asked.base
     parts = ["advisor", "recommend", f"examples/{base}.toml" if untouched else "scenario.toml"]
+    if not asked.replayed:
+        parts.append("--no-replay")
     return shlex.join([*parts, "--lang", lang] if lang != "en" else parts)

@@ -125,6 +125,7 @@ FIELDS: tuple[Field, ...] = (
     Field("currency", "field_currency", "choice", "more", "", choices=_currencies),
     Field("site", "field_site", "choice", "more", "--site", choices=_sites),
     Field("growth", "field_growth", "number", "more", low=-0.9, high=100.0, step=0.1),
+    Field("replayed", "field_replayed", "choice", "more", "", "help_replayed", choices=_yes_no),
     Field(
         "router_auc", "field_auc", "number", "more", "", "help_auc", low=0.5, high=0.99, step=0.01
     ),
@@ -198,9 +199,10 @@ FIELDS: tuple[Field, ...] = (
 """In the order of the sidebar. ``ask`` and ``more`` change the scenario, ``look`` one estimate."""
 
 BY_KEY = {field.key: field for field in FIELDS}
-LOOK_DEFAULTS: dict[str, Value] = {"model": "4B", "hw": "h20-96"}
-"""What Why shows until the viewer picks, or follows a plan there."""
-REQUIRED = ("base", "isl", "osl", "privacy", "apis", "currency", "site", "model", "hw")
+LOOK_DEFAULTS: dict[str, Value] = {"model": "4B", "hw": "h20-96", "replayed": "no"}
+"""What Why shows until the viewer picks, or follows a plan there;
+plans aren't replayed until asked."""
+REQUIRED = ("base", "isl", "osl", "privacy", "apis", "currency", "site", "replayed", "model", "hw")
 
 
 def read_value(field: Field, text: str) -> Value:

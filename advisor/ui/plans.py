@@ -94,6 +94,9 @@ def _latency(plan: Plan, view: View) -> None:
     )
     limit = view.style.say(Text.of("tile_against", limit=time_words(check.limit_s or 0.0)))
     below = f"{limit} · {_span(check.value_s, time_words, view)}"
+    if check.replayed_s is not None:
+        replayed = view.style.say(Text.of("tile_replayed", value=time_words(check.replayed_s)))
+        below = f"{below} · {replayed}"
     tile(name, time_words(check.value_s.value), below, check.value_s, view)
 
 

@@ -15,7 +15,9 @@ from advisor.charts.replay import Flow, Timeline
 from advisor.errors import InvalidFileError
 from advisor.optimizer.fleets import Part, fleets_of
 from advisor.optimizer.kinds import solved
+from advisor.optimizer.play import simulate_with
 from advisor.optimizer.search import best_plan
+from advisor.optimizer.verify import verified
 from advisor.schema.scenario import Scenario
 from advisor.schema.traffic import Requests
 from advisor.schema.workload import Slo
@@ -35,39 +37,29 @@ MAX_MB = 20
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """A replay, the limits it was held against, and what the trace left out.
+    """A replay, the limits of each class of the scenario, and what the trace left out.
 
     ``parents``: class of the replay → class of the scenario; an option each of a class split.
     """
 
     result: SimulationResult
-    slo: Slo | None
+    slos: Mapping[str, Slo]
     parents: Mapping[str, str]
     trace_format: str = ""
     rejected: int = 0
     reasons: tuple[tuple[int, str], ...] = ()
 
 
-def planned(scenario: Scenario) -> list[Part]:
+def planned(scenario: Scenario, replayed: bool = False) -> list[Part]:
     """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
     from advisor.optimizer.assemble import facts_of, question_of
 
-    question = question_of(facts_of(scenario, Path(), dt.date.today()))
+    facts = facts_of(scenario, Path(), dt.date.today())
+    question = question_of(facts)
     first = solved(question, best_plan(question), {})
+    if first is not None and replayed:
+        question, first, _, _ = verified(facts, question, first, simulate_with(Path()))
     return fleets_of(question, first) if first else []
-
-
-def strictest(scenario: Scenario) -> Slo | None:
-    """Return the least limits over all classes, at the highest percentile."""
-    slos = [c.slo for c in scenario.workload.classes if c.slo]
-    if not slos:
-        return None
-    names = ("ttft_s", "tpot_s", "e2e_s")
-    least = {
-        name: min((v for s in slos if (v := getattr(s, name)) is not None), default=None)
-        for name in names
-    }
-    return Slo(**least, percentile=max(s.percentile for s in slos))
 
 
 def _requests(
@@ -119,11 +111,12 @@ def play(
     slos = {c.name: c.slo for c in part.workload.classes if c.slo}
     options = RunOptions(seed=seed, slos=slos, on_progress=job.progress, should_stop=job.stopping)
     result = replay(part.fleet, requests, options)
+    limits = {c.name: c.slo for c in scenario.workload.classes if c.slo}
     if trace is None:
-        return Played(result, strictest(scenario), part.parents)
+        return Played(result, limits, part.parents)
     return Played(
         result,
-        strictest(scenario),
+        limits,
         part.parents,
         trace.format,
         trace.rejected_count,
@@ -131,15 +124,42 @@ def play(
     )
 
 
-def latencies(result: SimulationResult) -> Mapping[str, np.ndarray]:
-    """Return the finished requests' times by name."""
-    table = result.table
+def classes_of(played: Played) -> list[str]:
+    """Return the scenario's classes that came, those with limits first."""
+    table = played.result.table
+    came = {table.class_names[c] for c in np.unique(table.class_index)}
+    names = dict.fromkeys(played.parents.get(name, name) for name in sorted(came))
+    return sorted(names, key=lambda name: name not in played.slos)
+
+
+def latencies(played: Played, name: str) -> Mapping[str, np.ndarray]:
+    """Return the times of the finished requests of one class by latency."""
+    table = played.result.table
+    mine = [played.parents.get(c, c) == name for c in table.class_names]
+    chosen = np.asarray(mine)[table.class_index]
     answered = np.maximum(table.output_tokens - 1, 1)
     tpot = np.where(
         table.output_tokens > 1, (table.last_token_s - table.first_token_s) / answered, np.nan
     )
     found = {"ttft": table.ttft_s, "tpot": tpot, "e2e": table.e2e_s}
-    return {name: values[np.isfinite(values)] for name, values in found.items()}
+    return {key: values[chosen & np.isfinite(values)] for key, values in found.items()}
+
+
+def limits_of(slo: Slo | None) -> dict[str, float]:
+    """Return the limits that are stated, by latency, seconds."""
+    named = {n: getattr(slo, f"{n}_s") for n in ("ttft", "tpot", "e2e")} if slo else {}
+    return {name: limit for name, limit in named.items() if limit is not None}
+
+
+def broken(played: Played) -> list[tuple[str, str]]:
+    """Return the (class, latency) whose percentile is beyond its limit."""
+    found = []
+    for name, slo in played.slos.items():
+        waits = latencies(played, name)
+        for key, limit in limits_of(slo).items():
+            if len(waits[key]) and np.percentile(waits[key], slo.percentile) > limit:
+                found.append((name, key))
+    return found
 
 
 def timeline(result: SimulationResult) -> Timeline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -54,6 +55,8 @@ class Once(Generic[T]):
 
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
+_replays = threading.BoundedSemaphore(1)
+"""The first replay on a machine compiles for minutes: plans without one don't wait for it."""
 _recommendations: Once[Recommendation] = Once()
 _breakevens: Once[Breakeven] = Once()
 _fleets: Once[list[Part]] = Once()
@@ -63,26 +66,27 @@ def _key(scenario: Scenario) -> bytes:
     return msgspec.json.encode(scenario)
 
 
-def recommended(scenario: Scenario) -> Recommendation:
-    """Return the recommendation without replay."""
+def recommended(scenario: Scenario, replayed: bool = False) -> Recommendation:
+    """Return the recommendation; ``replayed``: checked by replay and mended until it holds."""
+    from advisor.optimizer.play import simulate_with
     from advisor.optimizer.recommend import recommend
 
     def run() -> Recommendation:
-        with _slots:
-            return recommend(scenario)
+        with _replays if replayed else _slots:
+            return recommend(scenario, simulate=simulate_with(Path()) if replayed else None)
 
-    return _recommendations.get(_key(scenario), run)
+    return _recommendations.get((replayed, _key(scenario)), run)
 
 
-def planned_fleets(scenario: Scenario) -> list[Part]:
+def planned_fleets(scenario: Scenario, replayed: bool = False) -> list[Part]:
     """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
     from advisor.ui.play import planned
 
     def run() -> list[Part]:
-        with _slots:
-            return planned(scenario)
+        with _replays if replayed else _slots:
+            return planned(scenario, replayed)
 
-    return _fleets.get(_key(scenario), run)
+    return _fleets.get((replayed, _key(scenario)), run)
 
 
 def broken_even(scenario: Scenario) -> Breakeven:

@@ -28,7 +28,7 @@ def _volume(view: View) -> float:
 
 def _plans(view: View) -> None:
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario)
+        r = recommended(view.asked.scenario, view.asked.replayed)
     money = money_of(r)
     if r.plan is None:
         ways_out(r, view)

@@ -33,7 +33,7 @@ def show(view: View) -> None:
     """Draw the page."""
     st.title(view.say("page_sensitivity"), anchor=False)
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario)
+        r = recommended(view.asked.scenario, view.asked.replayed)
     if r.plan is None:
         ways_out(r, view)
         return
