@@ -17,6 +17,8 @@ from advisor.optimizer.result import PLAN_KINDS, Breakeven, BreakevenPoint, Plan
 from advisor.schema.text import Text
 
 MOST_CHANGES = 3
+SLACK = 1.01
+"""A load so far beyond the last point is one that no plan serves."""
 PER_REQUEST = ("api", "device")
 """Plans paid by the request: their cost has no steps."""
 
@@ -27,13 +29,11 @@ def _series(b: Breakeven, kind: PlanKind) -> list[tuple[float, float | None]]:
 
 def _alt(b: Breakeven, style: Style, here: float) -> str:
     nearest = min(b.points, key=lambda p: abs(p.requests_per_month - here))
-    first = style.say(
-        Text.of(
-            "alt_breakeven",
-            volume=style.number(here),
-            cheapest=plan_name(nearest.cheapest, style),
-        )
-    )
+    volume, most = style.number(here), b.points[-1].requests_per_month
+    text = Text.of("alt_breakeven", volume=volume, cheapest=plan_name(nearest.cheapest, style))
+    if here > most * SLACK:
+        text = Text.of("alt_breakeven_beyond", volume=volume, most=style.number(most))
+    first = style.say(text)
     joint = style.say("sentence_joint")
     changes = [
         style.say(
