@@ -259,3 +259,29 @@ def test_a_run_nobody_watches_stops(monkeypatch):
     here[0] = False
     job.wait(5.0)
     assert job.result == "ended"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_field_of_a_scenario_can_be_set_as_text(lang):
+    test = opened("data", lang, base="rag-documents")
+    area = test.text_area[0]
+    assert "[[workload.class]]" in area.value
+    area.set_value(area.value.replace("ttft_s = 3.0", "ttft_s = 4.5")).run()
+    test.button(key="apply_text").click().run()
+    healthy(test, lang)
+    assert test.selectbox(key="base").value == "own"
+    assert test.number_input(key="ttft_s").value == pytest.approx(4.5)
+    assert test.query_params["own"]
+    test.text_area[0].set_value("schema = 1\ntitel = 3").run()
+    test.button(key="apply_text").click().run()
+    assert test.error
+    assert bool(CJK.search(test.error[0].value)) == (lang == "zh")
+    assert test.number_input(key="ttft_s").value == pytest.approx(4.5), "nothing is lost"
+
+
+def test_a_link_made_with_own_measurements_says_that_they_are_missing():
+    query = as_query(asked_of(defaults("rag-documents", ""), ""), "en", "", mine=True)
+    query["data"] = opened("data").query_params["data"]
+    test = opened("data", **query)
+    assert [i.value for i in test.info] == [plain(words("en")["ui_mine_absent"])]
+    assert "mine" not in test.query_params, "the next link is of what is shown here"

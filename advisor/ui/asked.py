@@ -125,17 +125,25 @@ def from_link(given: Mapping[str, str]) -> tuple[Asked, tuple[Text, ...]]:
     return asked_of(values, own), tuple(wrong)
 
 
-def as_query(asked: Asked, lang: str, data: str) -> dict[str, str]:
-    """Return a link's parameters: every field, also those at their defaults."""
+def as_query(asked: Asked, lang: str, data: str, mine: bool = False) -> dict[str, str]:
+    """Return a link's parameters: every field, also those at their defaults.
+
+    Parameters
+    ----------
+    mine
+        The viewer's own measurements count: they don't travel, so the link says that they did.
+    """
     found = {"lang": lang, **{key: as_text(value) for key, value in asked.values}}
     if asked.by_key["base"] == OWN:
         found["own"] = question.pack(asked.own)
+    if mine:
+        found["mine"] = "yes"
     return {**found, "data": data}
 
 
-def link(address: str, asked: Asked, lang: str, data: str) -> str:
+def link(address: str, asked: Asked, lang: str, data: str, mine: bool = False) -> str:
     """Return the address of this very question."""
-    return f"{address}?{urlencode(as_query(asked, lang, data))}"
+    return f"{address}?{urlencode(as_query(asked, lang, data, mine))}"
 
 
 def estimate_command(asked: Asked, lang: str) -> str:

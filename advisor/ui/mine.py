@@ -23,6 +23,7 @@ from advisor.report.locale import say
 from advisor.schema.price import PriceFile
 from advisor.schema.scenario import Scenario
 from advisor.ui import state
+from advisor.ui.play import ending
 from advisor.ui.question import as_toml
 from advisor.ui.view import View, plain
 
@@ -105,7 +106,7 @@ def _bench(view: View, name: str, content: bytes) -> None:
         raise InvalidFileError(msg)
     folder = Folder()
     inside = folder.path
-    source = inside / f"upload{Path(name).suffix.lower()}"
+    source = inside / f"upload{ending(name)}"
     source.write_bytes(content)
     request = view.asked.request
     options = Options(

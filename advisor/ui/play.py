@@ -6,7 +6,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from msgspec.structs import replace
@@ -33,6 +33,7 @@ MOST_GENERATED = 30_000
 SPAN_S = 300.0
 """Traffic worth watching: fleets fill up before they show what they bear."""
 MAX_MB = 20
+ENDINGS = (".csv", ".jsonl", ".json", ".gz", ".zip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,16 @@ def planned(scenario: Scenario, replayed: bool = False) -> list[Part]:
     return fleets_of(question, first) if first else []
 
 
+def ending(name: str) -> str:
+    """Return what the readers may learn from an upload's name: its last known endings.
+
+    >>> ending("../a.b.CSV.gz"), ending("x.csv/../../etc/passwd"), ending("x.toml")
+    ('.csv.gz', '', '')
+    """
+    kept = [s.lower() for s in PurePath(name).suffixes[-2:]]
+    return "".join(s for s in kept if s in ENDINGS)
+
+
 def _requests(
     part: Part, seed: int, upload: tuple[str, bytes] | None
 ) -> tuple[Requests, Trace | None]:
@@ -75,7 +86,7 @@ def _requests(
         msg = f"{name} is larger than {MAX_MB} MB"
         raise InvalidFileError(msg)
     with tempfile.TemporaryDirectory(prefix="advisor-trace-") as folder:
-        path = Path(folder) / f"trace{''.join(Path(name).suffixes[-2:]).lower()}"
+        path = Path(folder) / f"trace{ending(name)}"
         path.write_bytes(content)
         options = TraceOptions(limit=MOST_REQUESTS, seed=seed)
         read = read_trace(path, options=options)

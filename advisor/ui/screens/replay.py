@@ -20,6 +20,7 @@ from advisor.ui import state
 from advisor.ui.errors import show_error
 from advisor.ui.jobs import Job
 from advisor.ui.play import (
+    ENDINGS,
     MAX_MB,
     Played,
     broken,
@@ -84,7 +85,7 @@ def _controls(view: View, parts: list[Part]) -> None:
     left, right = st.columns(2)
     left.file_uploader(
         view.say("ui_trace"),
-        type=("csv", "jsonl", "json", "gz", "zip"),
+        type=[ending[1:] for ending in ENDINGS],
         key="trace_file",
         help=view.say("ui_trace_help"),
         max_upload_size=MAX_MB,
