@@ -109,7 +109,12 @@ def unpack(packed: str) -> str:
 
 def as_toml(scenario: Scenario) -> str:
     """Return a scenario as TOML; what stands at its default is left out."""
-    return tomli_w.dumps(_stated(scenario))
+    return _as_toml(msgspec.json.encode(scenario))
+
+
+@lru_cache(maxsize=64)
+def _as_toml(encoded: bytes) -> str:
+    return tomli_w.dumps(_stated(msgspec.json.decode(encoded, type=Scenario)))
 
 
 def _stated(record: msgspec.Struct) -> dict[str, object]:
