@@ -316,7 +316,7 @@ def test_a_money_axis_spans_its_values_with_few_marks(values):
 
 def test_large_marks_are_told_in_each_language():
     assert "20M" in log_axis([2e7, 2e8], EN)["ticktext"]
-    assert "2000 万" in log_axis([2e7, 2e8], style("zh"))["ticktext"]
+    assert "2000\u00a0万" in log_axis([2e7, 2e8], style("zh"))["ticktext"]
 
 
 def test_streams_of_money_add_up_to_the_month_and_idle_stands_apart():

@@ -285,3 +285,14 @@ def test_a_link_made_with_own_measurements_says_that_they_are_missing():
     test = opened("data", **query)
     assert [i.value for i in test.info] == [plain(words("en")["ui_mine_absent"])]
     assert "mine" not in test.query_params, "the next link is of what is shown here"
+
+
+def test_why_leads_to_what_the_plan_runs():
+    test = opened("answer", "en", base="customer-service")
+    test.switch_page("screens/why.py").run()
+    shown = test.selectbox(key="model").value
+    test.button(key="look_0").click().run()
+    healthy(test, "en")
+    assert test.title[0].value == words("en")["page_why"]
+    assert test.selectbox(key="model").value != shown
+    assert "Qwen3 30B" in test.markdown[0].value

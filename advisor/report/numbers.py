@@ -11,9 +11,9 @@ GIB = 2.0**30
 
 _SCALES = {
     "en": ((1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T")),
-    "zh": ((1e4, " 万"), (1e8, " 亿"), (1e12, " 万亿")),
+    "zh": ((1e4, "\u00a0万"), (1e8, "\u00a0亿"), (1e12, "\u00a0万亿")),
 }
-"""Units of large numbers by language, as people count in it."""
+"""Units of large numbers by language, as people count in it; no line breaks before them."""
 
 
 def significant(value: float, digits: int = 3, lang: str = "en") -> str:
@@ -33,10 +33,10 @@ def significant(value: float, digits: int = 3, lang: str = "en") -> str:
 
 
 def _compact(value: float, digits: int, lang: str) -> str:
-    """Write a large number in the language's units, another one as a power of ten.
+    r"""Write a large number in the language's units, another one as a power of ten.
 
     >>> _compact(4.126e6, 3, "en"), _compact(4.126e6, 3, "zh"), _compact(0.000262, 3, "en")
-    ('4.13M', '413 万', '2.62e-4')
+    ('4.13M', '413\xa0万', '2.62e-4')
     """
     for scale, suffix in reversed(_SCALES[lang]):
         if scale <= abs(value) < 1e5 * scale:
@@ -46,10 +46,10 @@ def _compact(value: float, digits: int, lang: str) -> str:
 
 
 def tick(value: float, lang: str = "en") -> str:
-    """Return a round number as it stands on an axis.
+    r"""Return a round number as it stands on an axis.
 
     >>> tick(20000.0), tick(5e8), tick(0.05), tick(20000.0, "zh"), tick(5e8, "zh")
-    ('20k', '500M', '0.05', '2 万', '5 亿')
+    ('20k', '500M', '0.05', '2\xa0万', '5\xa0亿')
     """
     for scale, suffix in reversed(_SCALES[lang]):
         if abs(value) >= max(scale, 1e4):
@@ -67,10 +67,10 @@ def seconds(value: float) -> tuple[float, str]:
 
 
 def count(value: float, lang: str = "en") -> str:
-    """Return a whole number with thousands separators, compact above 100,000.
+    r"""Return a whole number with thousands separators, compact above 100,000.
 
     >>> count(578540), count(1234), count(578540, "zh")
-    ('579k', '1,234', '57.9 万')
+    ('579k', '1,234', '57.9\xa0万')
     """
     return significant(value, lang=lang) if value >= 1e5 else f"{value:,.0f}"
 

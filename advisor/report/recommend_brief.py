@@ -74,7 +74,7 @@ def _bill(rec: Recommendation, plan: Plan, lang: str) -> Section:
     names = ("col_what", "col_month", "col_range", "col_evidence", "col_because")
     rows = [
         [
-            f"{say(LINES[x.kind], lang)} {named(x.what, lang)}".strip(),
+            " ".join(dict.fromkeys(filter(None, (say(LINES[x.kind], lang), named(x.what, lang))))),
             money(x.usd_per_month.value, rec, lang),
             f"{money(x.usd_per_month.low80, rec, lang)}–{money(x.usd_per_month.high80, rec, lang)}",
             say(f"name_{x.usd_per_month.evidence}", lang),
@@ -241,7 +241,8 @@ STYLE = (
     "padding:0 1rem;color:#1a1a1a;background:#fff}"
     "table{border-collapse:collapse;width:100%;font-size:14px;display:block;overflow-x:auto}"
     "td,th{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:left;vertical-align:top}"
-    "h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem}"
+    "h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem;break-after:avoid}"
+    "@media print{body{margin:0;max-width:none}figure,tr{break-inside:avoid}}"
 )
 
 

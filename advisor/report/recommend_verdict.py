@@ -43,7 +43,10 @@ def verdict_sentence(rec: Recommendation, lang: str) -> str:
     return say(verdict_text(rec, lang), lang)
 
 
-SHAPES = {"money": r"[$¥€]\d[\d.,]*(?:[kMBT]| 万| 亿| 万亿)?(?:e-?\d+)?", "times": r"[\d.]+"}
+SHAPES = {
+    "money": r"[$¥€]\d[\d.,]*(?:[kMBT]|\xa0万|\xa0亿|\xa0万亿)?(?:e-?\d+)?",
+    "times": r"[\d.]+",
+}
 """What a part of the sentence may look like; any text where left out."""
 
 
@@ -60,6 +63,8 @@ def parse_verdict(sentence: str, lang: str) -> dict[str, str]:
     for key in ("verdict_runner", "verdict_alone", "verdict_none", "verdict_nothing"):
         pattern = re.escape(words(lang)[key])
         pattern = re.sub(r"\\\{(\w+)\\\}", _group, pattern)
+        # Between Chinese characters no blank stands (advisor/report/locale.py).
+        pattern = pattern.replace("\\ ", " ?")
         match = re.fullmatch(pattern, sentence)
         if match:
             return {"key": key, **match.groupdict()}

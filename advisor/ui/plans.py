@@ -196,6 +196,11 @@ def deployments(plan: Plan, view: View) -> None:
     ]
     keys = ("field_model", "col_devices", "col_setup", "col_terms", "col_utilisation")
     table([say(k) for k in keys], rows, say("title_deployments"), view.lang)
+    looks(plan, view)
+
+
+def looks(plan: Plan, view: View) -> None:
+    """Draw a button to the working of everything the plan runs."""
     row = st.container(horizontal=True)
     for index, d in enumerate(plan.deployments):
         text = Text.of("ui_why_this", model=d.part.model_name, hw=d.part.hw_name)

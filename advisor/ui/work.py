@@ -53,6 +53,11 @@ class Once(Generic[T]):
                     self._found.popitem(last=False)
             return value
 
+    def known(self, key: object) -> T | None:
+        """Return the answer of a key if it has been given already."""
+        with self._guard:
+            return self._found.get(key)
+
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _replays = threading.BoundedSemaphore(1)
@@ -76,6 +81,11 @@ def recommended(scenario: Scenario, replayed: bool = False) -> Recommendation:
             return recommend(scenario, simulate=simulate_with(Path()) if replayed else None)
 
     return _recommendations.get((replayed, _key(scenario)), run)
+
+
+def known_recommendation(scenario: Scenario, replayed: bool) -> Recommendation | None:
+    """Return the recommendation if somebody has asked for it already; takes no time."""
+    return _recommendations.known((replayed, _key(scenario)))
 
 
 def planned_fleets(scenario: Scenario, replayed: bool = False) -> list[Part]:
