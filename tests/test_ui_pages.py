@@ -296,3 +296,12 @@ def test_why_leads_to_what_the_plan_runs():
     assert test.title[0].value == words("en")["page_why"]
     assert test.selectbox(key="model").value != shown
     assert "Qwen3 30B" in test.markdown[0].value
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_error_stands_below_its_pages_title_in_the_readers_language(lang):
+    test = opened("why", lang, model="deepseek-v3", hw="a10", precision="fp8")
+    healthy(test, lang)
+    assert test.title[0].value == words(lang)["page_why"]
+    assert bool(CJK.search(test.error[0].value)) == (lang == "zh")
+    assert not CJK.search(test.error[0].value) or "原文" not in test.error[0].value

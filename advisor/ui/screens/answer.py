@@ -78,9 +78,11 @@ def _check() -> None:
 
 def show(view: View) -> None:
     """Draw the page."""
+    scenario = view.asked.scenario
+    title = scenario.title_zh if view.lang == "zh" else scenario.title
+    st.title(plain(title or scenario.title), anchor=False)
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario, view.asked.replayed)
-    st.title(plain(r.title_zh if view.lang == "zh" else r.title), anchor=False)
+        r = recommended(scenario, view.asked.replayed)
     if r.plan is None:
         ways_out(r, view)
         plans.alternatives(r, view)

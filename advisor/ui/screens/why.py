@@ -30,8 +30,8 @@ def _files(view: View) -> None:
 
 def show(view: View) -> None:
     """Draw the page."""
-    r = estimated(view)
     st.title(view.say("page_why"), anchor=False)
+    r = estimated(view)
     st.markdown("  \n".join(map(plain, verdict(r, view.lang))))
     known = known_recommendation(view.asked.scenario, view.asked.replayed)
     if known is not None and known.plan is not None and known.plan.deployments:
