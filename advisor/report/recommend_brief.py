@@ -122,10 +122,10 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
     rows = [
         [
             t.name,
-            _range(t.usd_once, rec),
-            _range(t.usd_per_month, rec),
-            _range(t.full_usd, rec),
-            _range(t.pretraining_usd, rec),
+            _range(t.usd_once, rec, lang),
+            _range(t.usd_per_month, rec, lang),
+            _range(t.full_usd, rec, lang),
+            _range(t.pretraining_usd, rec, lang),
         ]
         for t in rec.tuned
     ]
@@ -134,7 +134,7 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
     return Section(say("brief_tuned", lang), paragraphs=words, head=head, rows=rows)
 
 
-def _range(e: Estimate, rec: Recommendation) -> str:
+def _range(e: Estimate, rec: Recommendation, lang: str) -> str:
     return f"{money(e.value, rec, lang)} ({money(e.low80, rec, lang)}–{money(e.high80, rec, lang)})"
 
 
