@@ -139,6 +139,9 @@ WIDE = 2.5
 """Decades beyond which a logarithmic axis is marked at powers of ten alone."""
 
 
+LEAST_STEP = 1e-9
+"""Of marks: money and loads below are nothing."""
+
 NARROW = 0.4
 """Decades below which its marks are evenly spaced."""
 
@@ -159,7 +162,7 @@ def log_axis(values: Iterable[float], style: Style) -> dict[str, Any]:
 
 def _even_marks(low: float, high: float) -> list[float]:
     """Return some five evenly spaced round numbers from ``low`` to ``high``."""
-    rough = (high - low or abs(high) or 1.0) / 5
+    rough = max((high - low or abs(high)) / 5, LEAST_STEP)
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(s * unit for s in (1, 2, 5, 10) if s * unit >= rough)
     return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
