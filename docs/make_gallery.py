@@ -17,6 +17,7 @@ from advisor.charts.chart import Chart, Money
 from advisor.charts.cost_stack import cost_stack
 from advisor.charts.heat import heat_map
 from advisor.charts.memory import memory_bar
+from advisor.charts.money_flow import money_flow
 from advisor.charts.operators import operators
 from advisor.charts.pareto import pareto
 from advisor.charts.quality_size import quality_size, sized_models
@@ -68,6 +69,7 @@ def of_the_answer() -> Iterator[tuple[str, str, Chart]]:
     here = scenario.workload.requests_per_month or 0.0
     yield "pareto", "title_pareto", pareto(r, EN, money)
     yield "cost_stack", "title_cost_stack", cost_stack(r, EN, money)
+    yield "money_flow", "title_money_flow", money_flow(r.plan, EN, money)
     curve = work.broken_even(scenario)
     yield "breakeven", "title_breakeven", breakeven.breakeven(curve, EN, money, here)
     yield "quality_size", "title_quality_size", quality_size(sized_models("MMLU"), "MMLU", EN)
@@ -88,8 +90,9 @@ def of_a_replay() -> Iterator[tuple[str, str, Chart]]:
     scenario = question.examples()[EXAMPLE]
     part = play.planned(scenario)[0]
     played = play.play(Job(lambda job: job.result), scenario, part, 1, None)
-    limits = {"ttft": played.slo.ttft_s} if played.slo and played.slo.ttft_s else {}
-    waits = play.latencies(played.result)
+    first = play.classes_of(played)[0]
+    limits = play.limits_of(played.slos.get(first))
+    waits = play.latencies(played, first)
     yield "cdf", "title_cdf", replay.latency_cdf(waits, limits, 95.0, EN)
     yield "queue", "title_queue", replay.queue_timeline(play.timeline(played.result), EN)
     yield "sankey", "title_sankey", replay.sankey(play.flows(played), EN)

@@ -250,42 +250,167 @@ def test_a_link_copied_opens_the_same_answer(browser, server):
     other.close()
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_no_serious_accessibility_violation(browser, server, screen):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    for theme in ("light", "dark"):
-        page = new_page(browser, "en", theme)
-        page.goto(f"{server}/{screen}?lang=en")
-        settled(page)
-        found = axe.run(page).response["violations"]
-        serious = [
-            f"{v['id']}: {n['html'][:160]}"
-            for v in found
-            if v["impact"] in ("serious", "critical")
-            for n in v["nodes"]
-        ]
-        assert not serious
+LOOKS = [
+    (lang, theme, width)
+    for lang in ("zh", "en")
+    for theme, width in (("light", 1280), ("dark", 1280), ("light", 400))
+]
+
+
+@pytest.fixture(scope="module")
+def viewers(browser) -> Iterator[Any]:
+    """One browser window for each look, kept from page to page: what it has loaded stays."""
+    kept: dict[tuple[str, str, int], Any] = {}
+
+    def viewer(lang: str, theme: str, width: int) -> Any:
+        key = (lang, theme, width)
+        if key not in kept:
+            kept[key] = new_page(browser, lang, theme, width)
+        page = kept[key]
+        page.complaints.clear()
+        page.set_viewport_size({"width": width, "height": 900})
+        return page
+
+    yield viewer
+    for page in kept.values():
         page.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("screen", SCREENS)
-def test_pages_are_drawn_in_both_languages_and_themes(browser, server, screen, lang, theme):
+def accessible(page: Any) -> None:
+    """Assert that axe finds nothing serious."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    serious = [
+        f"{v['id']}: {n['html'][:160]}"
+        for v in axe.run(page).response["violations"]
+        if v["impact"] in ("serious", "critical")
+        for n in v["nodes"]
+    ]
+    assert not serious
+
+
+def drawn(page: Any, name: str) -> None:
+    """Keep a picture of the whole page; it must not scroll sideways, nor speak two languages."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    for width in (1280, 400) if theme == "light" else (1280,):
-        page = new_page(browser, lang, theme, width)
-        page.goto(f"{server}/{screen}?lang={lang}")
+    overflow = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert overflow <= 0, "the page scrolls sideways"
+    main = page.locator("[data-testid=stMain]")
+    size = page.viewport_size
+    height = min(main.evaluate("e => e.scrollHeight") + 80, 5000)
+    page.set_viewport_size({"width": size["width"], "height": height})
+    page.wait_for_function(DRAWN)
+    page.screenshot(path=SHOTS / name)
+
+
+@pytest.mark.parametrize(("lang", "theme", "width"), LOOKS)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_pages_are_drawn_and_accessible_in_every_look(viewers, server, screen, lang, theme, width):
+    page = viewers(lang, theme, width)
+    page.goto(f"{server}/{screen}?lang={lang}")
+    settled(page)
+    accessible(page)
+    drawn(page, f"{screen or 'answer'}-{lang}-{theme}-{width}.png")
+    healthy(page, lang)
+
+
+@pytest.mark.parametrize(("lang", "theme"), [("zh", "light"), ("en", "dark")])
+@pytest.mark.parametrize("screen", ["", "compare", "replay", "sensitivity"])
+def test_a_question_without_answer_is_drawn_and_accessible(viewers, server, screen, lang, theme):
+    page = viewers(lang, theme, 1280)
+    page.goto(f"{server}/{screen}?lang={lang}&base=infeasible")
+    settled(page)
+    accessible(page)
+    drawn(page, f"{screen or 'answer'}-infeasible-{lang}-{theme}.png")
+    assert page.get_by_text("empty", exact=True).count() == 0
+    healthy(page, lang)
+
+
+@pytest.mark.parametrize(("lang", "theme"), [("zh", "dark"), ("en", "light")])
+def test_a_replay_is_drawn_and_accessible(viewers, server, lang, theme):
+    page = viewers(lang, theme, 1280)
+    page.goto(f"{server}/replay?lang={lang}&base=rag-documents")
+    settled(page)
+    page.get_by_role("button", name=words(lang)["ui_replay"], exact=True).click()
+    page.get_by_text(words(lang)["title_tiers"]).wait_for(timeout=COMPILE_MS)
+    settled(page)
+    assert page.get_by_role("figure").count() >= 3
+    for table in page.get_by_text(words(lang)["ui_as_table"], exact=True).all():
+        table.click()
+    accessible(page)
+    drawn(page, f"replay-done-{lang}-{theme}.png")
+    healthy(page, lang)
+
+
+LOOK = """e => {
+  const styles = [];
+  for (let at = e, up = 0; at && up < 6; at = at.parentElement, up++) {
+    const s = getComputedStyle(at);
+    styles.push([s.boxShadow, s.outlineStyle, s.outlineWidth, s.borderColor].join());
+  }
+  return styles.join();
+}"""
+FRAMES = """() => new Promise(done => {
+  let left = 6;
+  const next = () => --left ? requestAnimationFrame(next) : done();
+  requestAnimationFrame(next);
+})"""
+NAME = "e => e.getAttribute('aria-label') || e.innerText || e.value || ''"
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(viewers, server):
+    page = viewers("en", "light", 1280)
+    page.goto(f"{server}/?lang=en")
+    settled(page)
+    reached, unseen = [], []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        here = page.evaluate_handle("document.activeElement")
+        if here.evaluate("e => e === document.body"):
+            break
+        reached.append(here.evaluate(NAME))
+        here.evaluate("e => e.blur()")
+        page.evaluate(FRAMES)
+        resting = here.evaluate(LOOK)
+        here.evaluate("e => e.focus({focusVisible: true})")
+        try:
+            page.wait_for_function(
+                f"([e, seen]) => ({LOOK})(e) !== seen", arg=[here, resting], timeout=3000
+            )
+        except sync_api.TimeoutError:
+            unseen.append(reached[-1])
+    assert "main content" in reached[0], "first stop: the way past the sidebar"
+    for label in ("field_base", "field_per_day", "field_isl", "field_floor", "page_compare"):
+        assert any(words("en")[label] in name for name in reached), label
+    assert all(name.strip() for name in reached), "something without a name takes the focus"
+    assert not unseen, "no sign of the focus"
+
+
+def test_brief_and_link_work_without_the_server(browser, server, tmp_path):
+    for lang in ("en", "zh"):
+        page = new_page(browser, lang)
+        page.goto(f"{server}/?lang={lang}&base=rag-documents")
         settled(page)
-        overflow = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        with page.expect_download() as download:
+            page.get_by_role("button", name=words(lang)["ui_brief_html"]).click()
+        file = tmp_path / f"{lang}.html"
+        download.value.save_as(file)
+        other = browser.new_context(offline=True).new_page()
+        wrong: list[str] = []
+        other.on("console", lambda line, wrong=wrong: wrong.append(line.text))
+        other.on(
+            "request", lambda r, wrong=wrong: wrong.append(r.url) if "http" in r.url[:5] else 0
         )
-        assert overflow <= 0, "the page scrolls sideways"
-        main = page.locator("[data-testid=stMain]")
-        height = main.evaluate("e => e.scrollHeight")
-        page.set_viewport_size({"width": width, "height": min(height + 80, 5000)})
-        page.wait_for_function(DRAWN)
-        name = f"{screen or 'answer'}-{lang}-{theme}-{width}.png"
-        page.screenshot(path=SHOTS / name)
-        healthy(page, lang)
+        other.goto(file.as_uri())
+        other.locator(".js-plotly-plot .main-svg").first.wait_for()
+        assert other.locator("figure[aria-label]").count() >= 3
+        assert not wrong
+        other.emulate_media(media="print")
+        cut = other.evaluate(
+            "[...document.querySelectorAll('figure, table')].filter("
+            "e => e.getBoundingClientRect().right > innerWidth + 1).length"
+        )
+        assert cut == 0, "something is cut off on paper"
+        other.pdf(path=SHOTS.parent / f"brief-{lang}.pdf", format="A4")
+        other.context.close()
         page.close()

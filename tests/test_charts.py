@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from advisor.charts import breakeven as breakeven_chart
 from advisor.charts import replay
-from advisor.charts.chart import PLAN_LOOKS, Chart, Money
+from advisor.charts.chart import EVIDENCE_MARKS, PLAN_LOOKS, Chart, Money, log_axis, money_axis
 from advisor.charts.cost_stack import cost_stack
 from advisor.charts.heat import Grid, heat_map
 from advisor.charts.memory import memory_bar
+from advisor.charts.money_flow import money_flow
 from advisor.charts.operators import operators
 from advisor.charts.pareto import frontier, pareto
 from advisor.charts.quality_size import best_so_far, quality_size, sized_models
@@ -292,3 +293,110 @@ def test_memory_parts_add_up_to_the_device():
 def test_kinds_of_plans_differ_in_colour_marker_and_dash():
     for part in zip(*PLAN_LOOKS.values(), strict=True):
         assert len(set(part)) == len(PLAN_LOOKS)
+
+
+@given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8))
+def test_a_logarithmic_axis_has_marks_in_its_range(values):
+    axis = log_axis(values, EN)
+    low, high = min(values), max(values)
+    marks = axis["tickvals"]
+    assert len(marks) == len(axis["ticktext"])
+    assert all(m > 0 for m in marks)
+    inside = [m for m in marks if low / 1.5 <= m <= high * 1.5]
+    if high > 1.01 * low:
+        assert inside, (low, high, marks)
+    assert len(inside) <= 20
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=8))
+def test_a_money_axis_spans_its_values_with_few_marks(values):
+    marks = money_axis(values, EN)["tickvals"]
+    assert min(marks) <= min(values) + 1e-9
+    assert max(marks) >= max(values) * (1 - 1e-9)
+    assert 1 <= len(marks) <= 9
+
+
+def test_large_marks_are_told_in_each_language():
+    assert "20M" in log_axis([2e7, 2e8], EN)["ticktext"]
+    assert "2000\u00a0万" in log_axis([2e7, 2e8], style("zh"))["ticktext"]
+
+
+def test_streams_of_money_add_up_to_the_month_and_idle_stands_apart():
+    found = money_flow(plan("mix", 1000.0, 0.8), EN, YUAN)
+    assert sum(row[2] for row in found.rows) == pytest.approx(7000.0)
+    assert sum(row[3] for row in found.rows) == pytest.approx(100.0)
+    assert ("2 x H20", "idle") in {row[:2] for row in found.rows}
+    assert "30%" in found.alt
+
+
+def test_an_input_without_effect_is_no_bar():
+    bars = (
+        r.TornadoBar("a", Text.of("input_demand"), 900.0, 1200.0),
+        r.TornadoBar("b", Text.of("input_price", name="x"), 1000.0, 1000.0),
+    )
+    u = r.Uncertainty(10, 0, {}, 1.0, 1.0, 0.0, bars, ())
+    assert len(tornado(u, 1000.0, EN, YUAN).rows) == 1
+
+
+def test_a_load_no_plan_serves_is_said():
+    points = tuple(r.BreakevenPoint(v, {"mix": v / 10}, {"mix": 1}, "mix") for v in (1e3, 1e4, 1e5))
+    curve = r.Breakeven("x", points, ())
+    assert "No plan serves" in breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
+    assert "No plan serves" not in breakeven_chart.breakeven(curve, EN, YUAN, 1e5).alt
+
+
+# Linear RGB of what a deuteranope and a protanope see (Machado et al. 2009, severity 1).
+_SEEN = {
+    "all colours": np.eye(3),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+}
+LEAST_DELTA_E = 10.0
+LEAST_CONTRAST = 1.9
+
+
+def _linear(colour: str) -> np.ndarray:
+    c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(linear: np.ndarray) -> np.ndarray:
+    """CIE Lab of linear sRGB, white D65."""
+    m = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = m @ np.clip(linear, 0, 1) / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eyes", _SEEN)
+def test_plans_are_told_apart_by_all_eyes(eyes):
+    seen = {k: _lab(_SEEN[eyes] @ _linear(colour)) for k, (colour, _, _) in PLAN_LOOKS.items()}
+    pairs = {(a, b): float(np.linalg.norm(seen[a] - seen[b])) for a in seen for b in seen if a < b}
+    assert min(pairs.values()) >= LEAST_DELTA_E, min(pairs, key=lambda p: pairs[p])
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#0f1216"])
+def test_colours_stand_out_from_both_themes(background):
+    def luminance(colour: str) -> float:
+        return float(np.dot([0.2126, 0.7152, 0.0722], _linear(colour)))
+
+    back = luminance(background)
+    for colour, _, _ in PLAN_LOOKS.values():
+        light, dark = sorted((luminance(colour), back), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= LEAST_CONTRAST, colour
+
+
+def test_evidence_differs_in_marker_not_in_colour_alone():
+    assert len(set(EVIDENCE_MARKS.values())) == len(EVIDENCE_MARKS)

@@ -12,13 +12,33 @@ from pathlib import Path
 
 import pytest
 
+from advisor.catalogue import quality
+from advisor.catalogue.prices import price_files
 from advisor.errors import UsageError
 from advisor.optimizer.result import PLAN_KINDS
-from advisor.report.locale import LANGUAGES, say, words
+from advisor.report import catalogue
+from advisor.report.locale import LANGUAGES, named, say, words
 from advisor.schema.fact import EVIDENCE_ORDER
 from advisor.schema.text import Text
+from advisor.ui.question import examples
 
 PACKAGE = Path(__file__).resolve().parent.parent / "advisor"
+
+
+@cache
+def catalogue_words() -> dict[str, set[str]]:
+    """Column of fixed words → the words that stand in it, over the whole catalogue."""
+    tables = [catalogue.listing(k) for k in ("models", "hardware", "prices", "engines")]
+    tables += [catalogue.entry("quality", name) for name in quality.score_ids()]
+    found: dict[str, set[str]] = {"grade": {"published", "derived", "assumed"}}
+    for table in tables:
+        for i, column in enumerate(table.columns):
+            joint = catalogue.CELLS.get(column)
+            for cell in (row[i] for row in table.rows) if joint is not None else ():
+                found.setdefault(column, set()).update(cell.split(joint) if joint else [cell])
+    return found
+
+
 # Variables that stand in a key, and all they can be; `value` fills name_{value}, where a
 # parameter of a message is itself a word.
 FILLINGS = {
@@ -35,11 +55,24 @@ FILLINGS = {
         "invalid-file",
         "stale-price",
     ),
+    "word": tuple(itertools.chain.from_iterable(catalogue_words().values())),
     "h": ("tier", "requests", "busy", "batch", "cache", "usd"),
     "reason": ("sequences", "cache", "prompts"),
     "status": ("unfinished", "failed", "refused", "late", "never_sent"),
-    "choice": ("any", "on-premises", "on-device", "yes", "no"),
-    "value": (*EVIDENCE_ORDER, "memory", "compute", "network", "overhead", "world"),
+    "choice": (
+        *(site.id for file in price_files() for site in file.site),
+        "any",
+        "on-premises",
+        "on-device",
+        "yes",
+        "no",
+    ),
+    "value": (
+        *EVIDENCE_ORDER,
+        *("memory", "compute", "network", "overhead", "staff"),
+        *(c.name for s in examples().values() for c in s.workload.classes),
+        *(site.id for file in price_files() for site in file.site),
+    ),
 }
 
 
@@ -180,3 +213,39 @@ def test_words_that_fill_a_message_are_translated():
 def test_an_unknown_language_names_the_known_ones():
     with pytest.raises(UsageError, match="en, zh"):
         words("de")
+
+
+def test_names_of_results_are_translated():
+    classes = {c.name for s in examples().values() for c in s.workload.classes}
+    sites = {site.id for file in price_files() for site in file.site}
+    assert not {c for c in classes if not re.search("[\u4e00-\u9fff]", words("zh")[f"name_{c}"])}
+    assert not {s for s in sites if not re.search("[\u4e00-\u9fff]", words("zh")[f"site_{s}"])}
+    assert say(Text.of("assume_site", site="chn", usd=0.1), "zh").startswith("中国")
+
+
+def test_options_are_named_in_the_readers_language():
+    option = "A 1B @ 2x B (int8), buy → C @ D (fp8), own (router, 60%) + 3"
+    assert named(option, "en") == (
+        "A 1B @ 2x B (int8), buy → C @ D (fp8), own (router, 60%), and 3 more"
+    )
+    told = named(option, "zh")
+    assert not re.search("buy|own|router", told)
+    assert "60%" in told
+    assert named("A on B (q4)", "zh") == "A @ B (q4)"
+    assert named("my class", "zh") == "my class"
+
+
+@pytest.mark.parametrize("column", ["class", "terms", "grade", "runs on", "default for"])
+def test_fixed_words_of_the_catalogue_are_translated(column):
+    found = {w for w in catalogue_words()[column] if w != "–" and not w.startswith("buy ")}
+    assert found
+    assert not {w for w in found if f"cell_{w}" not in words("zh")}
+
+
+def test_a_catalogue_table_is_put_into_words_without_losing_a_cell():
+    found = catalogue.listing("prices")
+    told = catalogue.in_words(found, "zh")
+    assert len(told.rows) == len(found.rows)
+    assert [row[1] for row in told.rows] == [row[1] for row in found.rows], "amounts stay"
+    assert {"按需", "购买", "竞价"} <= {row[2] for row in told.rows}
+    assert "类型" in catalogue.in_words(catalogue.listing("hardware"), "zh").columns

@@ -23,6 +23,7 @@ from advisor.optimizer.recommend import recommend
 from advisor.optimizer.search import best_plan
 from advisor.optimizer.singles import Singles
 from advisor.optimizer.verify import CUTS, Played, tightened, verified
+from advisor.report.locale import named
 from advisor.report.numbers import width
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
@@ -105,14 +106,14 @@ def test_no_other_kind_is_cheaper_and_every_kind_is_answered(name):
 def test_the_sentence_reads_back_to_the_result(name, lang):
     rec = answer(name)
     parts = parse_verdict(verdict_sentence(rec, lang), lang)
-    check_safer(rec, parts)
+    check_safer(rec, parts, lang)
     if rec.plan is None:
         assert parts["key"] == "verdict_none"
         return
     assert parts["kind"] == kind_words(rec.plan.kind, lang)
-    assert parts["money"] == money(rec.plan.usd_per_month.value, rec)
+    assert parts["money"] == money(rec.plan.usd_per_month.value, rec, lang)
     most = max(rec.plan.options, key=lambda o: sum(s.requests_per_month for s in o.served))
-    assert parts["winner"].startswith(most.name)
+    assert parts["winner"].startswith(named(most.name, lang))
     if parts["key"] == "verdict_runner":
         plans = {kind_words(a.kind, lang): a.plan for a in rec.alternatives if a.plan}
         runner = plans[parts["other"]]
@@ -123,7 +124,7 @@ def test_the_sentence_reads_back_to_the_result(name, lang):
         assert all(a.plan is None for a in rec.alternatives)
 
 
-def check_safer(rec, parts):
+def check_safer(rec, parts, lang):
     """What a sentence says of the safer plan is what the result says."""
     if rec.safer is None:
         assert parts["second"] == ""
@@ -134,9 +135,9 @@ def check_safer(rec, parts):
         assert int(parts["wanted"]) == 90
         return
     assert int(parts["sure"]) == round(100 * rec.safer.probability)
-    assert parts["more"] == money(rec.safer.plan.usd_per_month.value, rec)
+    assert parts["more"] == money(rec.safer.plan.usd_per_month.value, rec, lang)
     most = max(rec.safer.plan.options, key=lambda o: sum(s.requests_per_month for s in o.served))
-    assert parts["safer"].startswith(most.name)
+    assert parts["safer"].startswith(named(most.name, lang))
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

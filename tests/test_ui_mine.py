@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 from advisor.catalogue.read import decode
 from advisor.errors import InvalidFileError, UnknownNameError
 from advisor.schema.price import PriceFile
+from advisor.ui.jobs import Job
 from advisor.ui.mine import with_prices
+from advisor.ui.play import planned, play
 from advisor.ui.question import examples
 from advisor.ui.work import Once, recommended
 
@@ -159,3 +162,46 @@ def test_a_failed_answer_is_asked_again():
     with pytest.raises(ZeroDivisionError):
         once.get(1, lambda: 1 // 0)
     assert once.get(1, lambda: 7) == 7
+
+
+NAMES = [
+    "../../x.csv",
+    "a\x00.csv",
+    "x" * 300 + ".csv",
+    "<img src=x onerror=alert(1)>.csv",
+    "=1+1.csv",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_file_name_is_only_text(name):
+    part = planned(examples()["rag-documents"])[0]
+    trace = "time,input_tokens,output_tokens\n" + "".join(f"{i},100,10\n" for i in range(50))
+    run = partial(
+        play, scenario=examples()["rag-documents"], part=part, seed=1, upload=(name, trace.encode())
+    )
+    job = Job(run)
+    job.start()
+    job.wait(300.0)
+    assert job.error is None
+    assert job.result is not None
+    assert len(job.result.result.table.arrival_s) == 50
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "\x00" not in n])
+def test_a_hostile_name_of_a_scenario_is_told_as_text(name):
+    test = opened("data")
+    upload = test.file_uploader(key="scenario_file")
+    upload.upload(name.replace(".csv", ".toml"), b"a = [", "application/toml").run()
+    assert not test.exception
+    assert "<img" not in test.error[0].value.replace("\\<img", "")
+
+
+def test_a_trace_too_large_is_refused_in_words():
+    part = planned(examples()["rag-documents"])[0]
+    big = ("t.csv", b"a" * 20_000_001)
+    job = Job(partial(play, scenario=examples()["rag-documents"], part=part, seed=1, upload=big))
+    job.start()
+    job.wait(60.0)
+    assert isinstance(job.error, InvalidFileError)
+    assert "20 MB" in job.error.message

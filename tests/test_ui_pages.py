@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from typer.main import get_command
 from advisor.cli.main import app
 from advisor.report.locale import LANGUAGES, words
 from advisor.report.numbers import seconds, significant
+from advisor.report.recommend_words import SIGNS, time_words
+from advisor.ui import jobs
 from advisor.ui.asked import as_query, asked_of, defaults
 from advisor.ui.question import as_toml, examples
+from advisor.ui.view import plain
 
 SCRIPT = Path(__file__).resolve().parent.parent / "advisor" / "ui" / "app.py"
 SCREENS = ("answer", "compare", "why", "replay", "sensitivity", "claims", "data")
@@ -96,17 +100,35 @@ def test_why_shows_the_numbers_of_the_command():
     assert f"${significant(asked['usd_per_mtok_output']['value'])}" in shown.values()
 
 
-@pytest.mark.parametrize("base", ["customer-service", "rag-documents"])
-def test_the_answer_shows_the_numbers_of_the_command(base):
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("base", sorted(examples()))
+def test_the_answer_shows_the_numbers_of_the_command(base, lang):
     path = SCRIPT.parents[2] / "examples" / f"{base}.toml"
-    told = cli_json("recommend", str(path), "--no-replay", "--json")
-    found = told.get("result", told)
-    cost, per_usd = found["plan"]["usd_per_month"], found["per_usd"]
-    test = opened("answer", "en", base=base)
-    month, mtok = test.metric[:2]
-    assert month.value == f"{significant(cost['value'] * per_usd)} {found['currency']}"
-    assert significant(cost["low80"] * per_usd) in month.delta
-    assert significant(found["plan"]["usd_per_mtok"]["value"] * per_usd) in mtok.value
+    found = cli_json("recommend", str(path), "--no-replay", "--json", "--lang", lang)
+    test = opened("answer", lang, base=base)
+
+    def amount(usd: float) -> str:
+        return SIGNS[found["currency"]] + significant(usd * found["per_usd"], lang=lang)
+
+    if found["plan"] is None:
+        assert any(plain(found["sentence"]) in e.value for e in test.error)
+        ways = [b.label for b in test.button if b.key.startswith("way_")]
+        wanted = [w for w in found["infeasible"]["ways_out"] if w["value"] is not None]
+        assert len(ways) == len(wanted) > 0, "every way out is a button"
+        for label, way in zip(ways, wanted, strict=True):
+            assert plain(amount(way["usd_per_month"])) in label
+        return
+    assert plain(found["sentence"]) in test.markdown[0].value
+    cost, mtok = found["plan"]["usd_per_month"], found["plan"]["usd_per_mtok"]
+    for shown, e in zip(test.metric, (cost, mtok), strict=False):
+        assert shown.value == amount(e["value"])
+        assert plain(amount(e["low80"])) in shown.delta
+        assert plain(amount(e["high80"])) in shown.delta
+    latency = [c for row in found["plan"]["classes"] for c in row["latency"] if c["limit_s"]]
+    if latency:
+        worst = max(latency, key=lambda c: c["value_s"]["value"] / c["limit_s"])
+        assert test.metric[2].value == time_words(worst["value_s"]["value"])
+        assert plain(time_words(worst["limit_s"])) in test.metric[2].delta
 
 
 def test_a_limit_out_of_reach_is_mended_by_its_button():
@@ -182,4 +204,104 @@ def test_data_lists_entries_with_their_facts():
     assert len(test.dataframe[0].value) > 200
     test.selectbox(key="entry_hardware").set_value("h20-96").run()
     healthy(test, "en")
-    assert any("memory.bytes_per_s" in str(d.value) for d in test.dataframe)
+    facts = next(h.proto.body for h in test.get("html") if "memory.bytes_per_s" in h.proto.body)
+    assert '<td lang="en">' in facts, "notes and sources are marked as English"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_plan_checked_by_replay_is_the_commands(lang):
+    path = SCRIPT.parents[2] / "examples" / "rag-documents.toml"
+    found = cli_json("recommend", str(path), "--json", "--lang", lang)
+    test = opened("answer", lang, base="rag-documents")
+    assert any("--no-replay" in c.value for c in test.code), "the command of what is shown"
+    test.button(key="check").click().run(timeout=300)
+    healthy(test, lang)
+    cost = found["plan"]["usd_per_month"]["value"] * found["per_usd"]
+    assert test.metric[0].value == SIGNS[found["currency"]] + significant(cost, lang=lang)
+    assert words(lang)["tile_replayed"].split("{")[0].strip() in test.metric[2].delta
+    assert test.query_params["replayed"] == "yes"
+    assert not any("--no-replay" in c.value for c in test.code)
+    assert not [b for b in test.button if b.key == "check"]
+
+
+def test_a_replay_of_another_question_says_so():
+    test = opened("replay", "en", base="rag-documents")
+    test.button(key="run").click().run()
+    for _ in range(100):
+        if not [b for b in test.button if b.key == "stop"]:
+            break
+        test.session_state["_replay_job"].wait(1.0)
+        test.run()
+    healthy(test, "en")
+    before = plain(words("en")["ui_replay_before"])
+    assert not any(before in i.value for i in test.info)
+    assert test.warning, "the unchecked plan breaks a limit, and the page says which"
+    test.number_input(key="osl").set_value(200).run()
+    assert any(before in i.value for i in test.info)
+    test.button(key="mend").click().run(timeout=300)
+    healthy(test, "en")
+    assert test.query_params["replayed"] == "yes"
+
+
+def test_a_run_nobody_watches_stops(monkeypatch):
+    monkeypatch.setattr(jobs, "GRACE_S", 0.05)
+    here = [True]
+
+    def run(job):
+        while not job.stopping():
+            time.sleep(0.01)
+        return "ended"
+
+    job = jobs.Job(run, lambda: here[0])
+    job.start()
+    job.wait(0.3)
+    assert job.running
+    here[0] = False
+    job.wait(5.0)
+    assert job.result == "ended"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_field_of_a_scenario_can_be_set_as_text(lang):
+    test = opened("data", lang, base="rag-documents")
+    area = test.text_area[0]
+    assert "[[workload.class]]" in area.value
+    area.set_value(area.value.replace("ttft_s = 3.0", "ttft_s = 4.5")).run()
+    test.button(key="apply_text").click().run()
+    healthy(test, lang)
+    assert test.selectbox(key="base").value == "own"
+    assert test.number_input(key="ttft_s").value == pytest.approx(4.5)
+    assert test.query_params["own"]
+    test.text_area[0].set_value("schema = 1\ntitel = 3").run()
+    test.button(key="apply_text").click().run()
+    assert test.error
+    assert bool(CJK.search(test.error[0].value)) == (lang == "zh")
+    assert test.number_input(key="ttft_s").value == pytest.approx(4.5), "nothing is lost"
+
+
+def test_a_link_made_with_own_measurements_says_that_they_are_missing():
+    query = as_query(asked_of(defaults("rag-documents", ""), ""), "en", "", mine=True)
+    query["data"] = opened("data").query_params["data"]
+    test = opened("data", **query)
+    assert [i.value for i in test.info] == [plain(words("en")["ui_mine_absent"])]
+    assert "mine" not in test.query_params, "the next link is of what is shown here"
+
+
+def test_why_leads_to_what_the_plan_runs():
+    test = opened("answer", "en", base="customer-service")
+    test.switch_page("screens/why.py").run()
+    shown = test.selectbox(key="model").value
+    test.button(key="look_0").click().run()
+    healthy(test, "en")
+    assert test.title[0].value == words("en")["page_why"]
+    assert test.selectbox(key="model").value != shown
+    assert "Qwen3 30B" in test.markdown[0].value
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_error_stands_below_its_pages_title_in_the_readers_language(lang):
+    test = opened("why", lang, model="deepseek-v3", hw="a10", precision="fp8")
+    healthy(test, lang)
+    assert test.title[0].value == words(lang)["page_why"]
+    assert bool(CJK.search(test.error[0].value)) == (lang == "zh")
+    assert not CJK.search(test.error[0].value) or "原文" not in test.error[0].value

@@ -7,6 +7,7 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
+    log_axis,
     mark_x,
     month_axis,
     new_figure,
@@ -17,6 +18,8 @@ from advisor.optimizer.result_curves import Breakeven, BreakevenPoint
 from advisor.schema.text import Text
 
 MOST_CHANGES = 3
+SLACK = 1.01
+"""A load so far beyond the last point is one that no plan serves."""
 PER_REQUEST = ("api", "device")
 """Plans paid by the request: their cost has no steps."""
 
@@ -27,13 +30,11 @@ def _series(b: Breakeven, kind: PlanKind) -> list[tuple[float, float | None]]:
 
 def _alt(b: Breakeven, style: Style, here: float) -> str:
     nearest = min(b.points, key=lambda p: abs(p.requests_per_month - here))
-    first = style.say(
-        Text.of(
-            "alt_breakeven",
-            volume=style.number(here),
-            cheapest=plan_name(nearest.cheapest, style),
-        )
-    )
+    volume, most = style.number(here), b.points[-1].requests_per_month
+    text = Text.of("alt_breakeven", volume=volume, cheapest=plan_name(nearest.cheapest, style))
+    if here > most * SLACK:
+        text = Text.of("alt_breakeven_beyond", volume=volume, most=style.number(most))
+    first = style.say(text)
     joint = style.say("sentence_joint")
     changes = [
         style.say(
@@ -49,7 +50,10 @@ def _alt(b: Breakeven, style: Style, here: float) -> str:
     if len(changes) > MOST_CHANGES:
         more = Text.of("alt_breakeven_more", count=len(changes) - MOST_CHANGES)
         changes = [*changes[:MOST_CHANGES], style.say(more)]
-    return joint.join([first, *(changes or [style.say("alt_breakeven_never")])])
+    if not changes:
+        return joint.join([first, style.say("alt_breakeven_never")])
+    least = Text.of("alt_breakeven_first", cheapest=plan_name(b.points[0].cheapest, style))
+    return joint.join([first, style.say(least), *changes])
 
 
 def _row(
@@ -78,8 +82,9 @@ def breakeven(b: Breakeven, style: Style, money: Money, here: float) -> Chart:
         month_axis(style, money),
         height=440,
     )
-    figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="SI")
+    figure.update_xaxes(log_axis((p.requests_per_month for p in b.points), style))
+    costs = (money.of(usd) for p in b.points for usd in p.usd_per_month.values() if usd is not None)
+    figure.update_yaxes(log_axis(costs, style))
     for kind in kinds:
         points = _series(b, kind)
         colour, _, dash = PLAN_LOOKS[kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +57,19 @@ class Style:
         Puts a key or a message into words.
     number
         A number with three significant digits.
+    count
+        A whole number.
+    tick
+        A round number on an axis.
+    named
+        A name of a result: ids become names, marks of options words.
     """
 
     say: Callable[[Text | str], str]
     number: Callable[[float], str]
+    count: Callable[[float], str]
+    tick: Callable[[float], str]
+    named: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,50 @@ def latency_name(latency: str, style: Style) -> str:
 def month_axis(style: Style, money: Money) -> str:
     """Return the title of an axis of money a month."""
     return style.say(Text.of("axis_money_month", currency=money.code))
+
+
+WIDE = 2.5
+"""Decades beyond which a logarithmic axis is marked at powers of ten alone."""
+
+
+LEAST_STEP = 1e-9
+"""Of marks: money and loads below are nothing."""
+
+NARROW = 0.4
+"""Decades below which its marks are evenly spaced."""
+
+
+def log_axis(values: Iterable[float], style: Style) -> dict[str, Any]:
+    """Return a logarithmic axis with marks people can read: 1, 2, 5, or powers of ten."""
+    known = [v for v in values if v > 0 and math.isfinite(v)] or [1.0]
+    low, high = math.log10(min(known)), math.log10(max(known))
+    steps: tuple[float, ...] = (1, 1.5, 2, 3, 4, 5, 7) if high - low <= 1 else (1, 2, 5)
+    steps = steps if high - low <= WIDE else (1,)
+    each = max(math.ceil((high - low) / 7), 1)
+    powers = range(math.floor(low) - 1, math.ceil(high) + 2)
+    marks = [s * 10.0**p for p in powers if p % each == 0 for s in steps]
+    if high - low < NARROW:
+        marks = _even_marks(10.0**low, 10.0**high)
+    return {"type": "log", **_marked([m for m in marks if m > 0], style)}
+
+
+def _even_marks(low: float, high: float) -> list[float]:
+    """Return some five evenly spaced round numbers from ``low`` to ``high``."""
+    rough = max((high - low or abs(high)) / 5, LEAST_STEP)
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * unit for s in (1, 2, 5, 10) if s * unit >= rough)
+    return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _marked(marks: Sequence[float], style: Style) -> dict[str, Any]:
+    texts = [style.tick(float(f"{mark:.6g}")) for mark in marks]
+    return {"tickmode": "array", "tickvals": list(marks), "ticktext": texts}
+
+
+def money_axis(values: Iterable[float], style: Style) -> dict[str, Any]:
+    """Return a linear axis from 0, or from the lowest bar, with some five round marks."""
+    known = list(values) or [0.0, 1.0]
+    return _marked(_even_marks(min(known), max(known)), style)
 
 
 def mark_x(figure: Figure, x: float, text: str, colour: str = BLACK) -> None:

@@ -14,6 +14,7 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
+    money_axis,
     month_axis,
     new_figure,
     plan_name,
@@ -72,7 +73,7 @@ def cost_stack(r: Recommendation, style: Style, money: Money) -> Chart:
     axis = month_axis(style, money)
     figure = new_figure(axis, "", height=170 + 46 * len(found), barmode="stack")
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(exponentformat="SI")
+    figure.update_xaxes(money_axis((0.0, *(money.of(sum(s.values())) for s in sums)), style))
     figure.update_layout(legend={"traceorder": "normal"})
     used = [kind for kind in LINES if any(s.get(kind) for s in sums)]
     for kind in used:

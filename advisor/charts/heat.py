@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.charts.chart import Chart, Money, Style, month_axis, new_figure, plan_name
+from advisor.charts.chart import Chart, Money, Style, money_axis, month_axis, new_figure, plan_name
 from advisor.optimizer.result import PlanKind
 from advisor.schema.text import Text
 
@@ -40,6 +40,14 @@ def heat_map(grid: Grid, style: Style, money: Money) -> Chart:
         for row in grid.winner
     ]
     costs = [[None if v is None else money.of(v) for v in row] for row in grid.usd_per_month]
+    cells = [
+        [
+            name if cost is None else f"{name}<br>{style.number(cost)}"
+            for name, cost in zip(*row, strict=True)
+        ]
+        for row in zip(names, costs, strict=True)
+    ]
+    known = [cost for row in costs for cost in row if cost is not None]
     figure = new_figure(grid.x_title, grid.y_title, height=420)
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
@@ -48,14 +56,16 @@ def heat_map(grid: Grid, style: Style, money: Money) -> Chart:
             x=[style.number(v) for v in grid.x],
             y=[style.number(v) for v in grid.y],
             z=costs,
-            text=names,
-            texttemplate="%{text}<br>%{z:.3s}",
+            text=cells,
+            texttemplate="%{text}",
+            hovertemplate="%{text}<extra></extra>",
             colorscale="Cividis",
             colorbar={
                 "title": {
                     "text": month_axis(style, money),
                     "side": "right",
-                }
+                },
+                **money_axis(known, style),
             },
             hoverongaps=False,
         )

@@ -10,6 +10,7 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
+    log_axis,
     month_axis,
     new_figure,
     plan_name,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PERCENT = 100.0
 CLEARLY = 0.98
-"""A plan fades if another costs less than this share of it at the same score or a better one."""
+"""A plan that lost fades if another costs less than this share of it at no lower a score."""
 
 
 def _bars(e: Estimate, scale: float) -> dict[str, Any]:
@@ -84,7 +85,9 @@ def _draw_plans(
     for kind, plan, quality in plans:
         colour, symbol, _ = PLAN_LOOKS[kind]
         cost = plan.usd_per_month
-        beaten = any(q >= quality.value and c < CLEARLY * cost.value for q, c in steps)
+        beaten = kind != plans[0][0] and any(
+            q >= quality.value and c < CLEARLY * cost.value for q, c in steps
+        )
         figure.add_trace(
             go.Scatter(
                 x=[money.of(cost.value)],
@@ -110,7 +113,8 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
     steps = frontier([*named, *((q.value, p.usd_per_month.value) for _, p, q in plans)])
     axes = (month_axis(style, money), style.say("axis_quality"))
     figure = new_figure(*axes, height=440)
-    figure.update_xaxes(type="log", exponentformat="SI")
+    costs = [cost for _, cost in steps] + [p.usd_per_month.value for _, p, _ in plans]
+    figure.update_xaxes(log_axis((money.of(cost) for cost in costs), style))
     figure.add_trace(
         go.Scatter(
             x=[money.of(cost) for _, cost in steps],
@@ -120,7 +124,8 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
             name=style.say("chart_frontier"),
             line={"color": BLACK, "width": 2},
             marker={"size": 6},
-            text=[named.get(step, "") for step in steps],
+            text=[style.named(named.get(step, "")) for step in steps],
+            hovertemplate="%{text}<br>%{x:.4s} · %{y:.1f} %<extra></extra>",
         )
     )
     _draw_plans(figure, plans, steps, style, money)
@@ -132,6 +137,6 @@ def pareto(r: Recommendation, style: Style, money: Money) -> Chart:
         (plan_name(kind, style), money.of(p.usd_per_month.value), q.value * PERCENT)
         for kind, p, q in plans
     ]
-    rows += [(s.plan, money.of(s.usd_per_month), s.measure * PERCENT) for s in front]
+    rows += [(style.named(s.plan), money.of(s.usd_per_month), s.measure * PERCENT) for s in front]
     alt = _alt(r, steps, style, money)
     return Chart(figure, alt, (style.say("col_plan"), *axes), tuple(rows))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from advisor.catalogue import models, quality
-from advisor.charts.chart import BLACK, BLUE, ORANGE, Chart, Style, new_figure
+from advisor.charts.chart import BLACK, BLUE, ORANGE, Chart, Style, log_axis, new_figure
 from advisor.schema.text import Text
 
 RECENT = 2025
@@ -104,7 +104,7 @@ def quality_size(found: Sequence[SizedModel], benchmark: str, style: Style) -> C
     figure = new_figure(
         style.say("axis_active"), style.say(Text.of("axis_score", benchmark=benchmark)), height=480
     )
-    figure.update_xaxes(type="log", exponentformat="none")
+    figure.update_xaxes(log_axis((m.active / 1e9 for m in found), style))
     line = best_so_far(found)
     figure.add_trace(
         go.Scatter(

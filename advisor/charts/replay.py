@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from advisor.charts.chart import (
+    BLACK,
     BLUE,
     GREEN,
     ORANGE,
@@ -16,6 +17,7 @@ from advisor.charts.chart import (
     Chart,
     Style,
     latency_name,
+    log_axis,
     mark_x,
     new_figure,
 )
@@ -54,7 +56,8 @@ def latency_cdf(
     import plotly.graph_objects as go
 
     figure = new_figure(style.say("axis_seconds"), style.say("axis_requests_percent"), height=420)
-    figure.update_xaxes(type="log", exponentformat="none")
+    known = [float(np.percentile(v, q)) for v in seconds.values() for q in (0.5, 100.0)]
+    figure.update_xaxes(log_axis([*known, *limits_s.values()], style))
     rows = []
     for name, values in seconds.items():
         x, share = _thinned(values)
@@ -75,7 +78,12 @@ def latency_cdf(
             text = style.say(Text.of("chart_limit", name=latency_name(name, style)))
             mark_x(figure, limit, text, colour)
         rows.append((latency_name(name, style), *marks, "–" if limit is None else limit))
-    figure.add_hline(y=percentile, line={"dash": "dot", "width": 1})
+    figure.add_hline(
+        y=percentile,
+        line={"dash": "dot", "width": 1, "color": BLACK},
+        annotation_text=f"p{percentile:g}",
+        annotation_position="bottom left",
+    )
     columns = (
         style.say("col_latency"),
         *(f"p{q:g}, s" for q in PERCENTILES),
@@ -124,6 +132,7 @@ def queue_timeline(t: Timeline, style: Style) -> Chart:
 
     minutes = np.asarray(t.time_s) / 60.0
     figure = new_figure(style.say("axis_minutes"), style.say("axis_requests"), height=420)
+    figure.update_yaxes(rangemode="tozero")
     for key, values, colour in (
         ("series_running", t.running, BLUE),
         ("series_waiting", t.waiting, ORANGE),
@@ -162,9 +171,9 @@ def queue_timeline(t: Timeline, style: Style) -> Chart:
     peak = int(np.argmax(t.waiting)) if len(t.waiting) else 0
     alt = Text.of(
         "alt_timeline",
-        waiting=style.number(float(t.waiting[peak])),
-        minute=style.number(float(minutes[peak])),
-        running=style.number(float(np.max(t.running))),
+        waiting=style.count(float(t.waiting[peak])),
+        minute=f"{float(minutes[peak]):.1f}",
+        running=style.count(float(np.max(t.running))),
         kv=f"{max(float(np.max(t.kv_share)), t.kv_peak):.0%}",
     )
     pick = np.unique(np.linspace(0, len(minutes) - 1, min(len(minutes), 24)).round().astype(int))
@@ -189,6 +198,7 @@ def sankey(flows: Sequence[Flow], style: Style) -> Chart:
     """Draw where requests go: classes, tiers, escalations; always read with its table."""
     import plotly.graph_objects as go
 
+    flows = [Flow(style.named(f.source), style.named(f.target), f.requests) for f in flows]
     names = list(dict.fromkeys(n for f in flows for n in (f.source, f.target)))
     colours = (BLUE, ORANGE, GREEN, RED, SKY)
     figure = go.Figure(
@@ -215,7 +225,7 @@ def sankey(flows: Sequence[Flow], style: Style) -> Chart:
         source=largest.source,
         target=largest.target,
         share=f"{largest.requests / total:.0%}" if total else "–",
-        total=style.number(total),
+        total=style.count(total),
     )
     rows = tuple((f.source, f.target, f.requests, f.requests / total * 100) for f in flows)
     columns = tuple(style.say(k) for k in ("col_from", "col_to", "axis_requests", "col_percent"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advisor.charts.chart import BLACK, BLUE, RED, Chart, Style, new_figure
+from advisor.charts.chart import BLACK, BLUE, RED, Chart, Style, log_axis, new_figure
 from advisor.charts.workings import StepPoint, Workings, roof
 from advisor.schema.text import Text
 
@@ -37,8 +37,9 @@ def roofline(w: Workings, style: Style) -> Chart:
     low = min(p.flops_per_byte for p in w.points) / 3
     high = max(*(p.flops_per_byte for p in w.points), w.peak_flops_per_s / w.bytes_per_s) * 3
     figure = new_figure(style.say("axis_intensity"), style.say("axis_tflops"), height=420)
-    figure.update_xaxes(type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="none", dtick=1)
+    figure.update_xaxes(log_axis((low, high), style))
+    rates = [p.flops_per_s / TERA for p in w.points]
+    figure.update_yaxes(log_axis((min(rates), w.peak_flops_per_s / TERA), style))
     for name, dash, peak, rate in _roofs(style, w):
         x, y = roof(peak, rate, low, high)
         line = {"color": BLACK, "dash": dash, "width": 2}
@@ -53,7 +54,7 @@ def roofline(w: Workings, style: Style) -> Chart:
                 mode="markers+text",
                 name=style.say(f"name_{phase}"),
                 text=[_label(p, style) for p in points],
-                textposition="bottom right",
+                textposition=_sides(points),
                 marker={"symbol": shape, "color": colour, "size": 11},
             )
         )
@@ -62,6 +63,17 @@ def roofline(w: Workings, style: Style) -> Chart:
         for key in ("col_phase", "col_batch", "axis_intensity", "axis_tflops", "col_step_ms")
     )
     return Chart(figure, _alt(style, w), columns, tuple(_row(p, style) for p in w.points))
+
+
+CROWDED = 1.5
+"""Points closer than this factor would write their names over each other."""
+
+
+def _sides(points: list[StepPoint]) -> list[str]:
+    """Return where each point's name stands: below, or beside if the point before is near."""
+    x = [p.flops_per_byte for p in points]
+    near = [i > 0 and x[i] < CROWDED * x[i - 1] for i in range(len(x))]
+    return ["middle right" if crowded else "bottom right" for crowded in near]
 
 
 def _label(p: StepPoint, style: Style) -> str:

@@ -12,11 +12,12 @@ from advisor.charts.chart import (
     Chart,
     Money,
     Style,
+    money_axis,
     month_axis,
     new_figure,
     plan_name,
 )
-from advisor.optimizer.result import Flip, Uncertainty
+from advisor.optimizer.result import Flip, TornadoBar, Uncertainty
 from advisor.schema.text import Text
 
 MOST = 10
@@ -29,6 +30,14 @@ UNITS = {
 }
 
 
+STILL = 1e-6
+"""Moves of the cost below this share of it don't count: the input has no range, or no effect."""
+
+
+def _span(b: TornadoBar) -> float:
+    return abs(b.high_usd_per_month - b.low_usd_per_month)
+
+
 def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Chart:
     """Draw the cost at both ends of each input's 80 % range, widest on top.
 
@@ -39,13 +48,16 @@ def tornado(u: Uncertainty, base_usd: float, style: Style, money: Money) -> Char
     """
     import plotly.graph_objects as go
 
-    widest = sorted(u.tornado, key=lambda b: -abs(b.high_usd_per_month - b.low_usd_per_month))
+    moved = [b for b in u.tornado if _span(b) > STILL * base_usd]
+    widest = sorted(moved, key=lambda b: -_span(b))
     bars = widest[:MOST]
     names = [style.say(b.what) for b in bars]
     base = money.of(base_usd)
     axis = month_axis(style, money)
     figure = new_figure(axis, "", height=150 + 36 * len(bars), barmode="overlay")
     figure.update_yaxes(autorange="reversed")
+    ends_usd = [v for b in bars for v in (b.low_usd_per_month, b.high_usd_per_month)]
+    figure.update_xaxes(money_axis([base, *map(money.of, ends_usd)], style))
     for key, colour, ends in (
         ("chart_low_end", BLUE, [money.of(b.low_usd_per_month) for b in bars]),
         ("chart_high_end", ORANGE, [money.of(b.high_usd_per_month) for b in bars]),
@@ -153,7 +165,7 @@ def _flip_table(
             f.at,
             _unit(f, style),
             _side(f, style),
-            f"{plan_name(f.winner_kind, style)}: {f.winner}",
+            f"{plan_name(f.winner_kind, style)}{style.say('colon')}{style.named(f.winner)}",
         )
         for f in flips
     )

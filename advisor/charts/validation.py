@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from advisor.charts.chart import BLACK, BLUE, EVIDENCE_MARKS, ORANGE, PINK, Chart, Style, new_figure
+from advisor.charts.chart import (
+    BLACK,
+    BLUE,
+    EVIDENCE_MARKS,
+    ORANGE,
+    PINK,
+    Chart,
+    Style,
+    log_axis,
+    new_figure,
+)
 from advisor.schema.text import Text
 
 if TYPE_CHECKING:
@@ -78,8 +88,8 @@ def validation(pairs: Sequence[Pair], quantity: str, style: Style) -> Chart:
         style.say(Text.of("axis_predicted", what=quantity)),
         height=480,
     )
-    figure.update_xaxes(type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(type="log", exponentformat="none", dtick=1)
+    figure.update_xaxes(log_axis(both, style))
+    figure.update_yaxes(log_axis(both, style))
     _draw_lines(figure, low, high)
     for evidence, held_out in sorted({(p.evidence, p.held_out) for p in pairs}):
         picked = [p for p in pairs if (p.evidence, p.held_out) == (evidence, held_out)]

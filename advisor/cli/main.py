@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from typing import Annotated
@@ -71,20 +72,37 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _asked_language() -> str:
+    """Return what ``--lang`` asked for; a command that failed early can't be asked."""
+    from advisor.report.locale import LANGUAGES
+
+    given = " ".join(sys.argv).replace("--lang=", "--lang ").split()
+    after = [b for a, b in itertools.pairwise(given) if a == "--lang"]
+    return after[-1] if after and after[-1] in LANGUAGES else "en"
+
+
 def _report(error: AdvisorError, as_json: bool) -> None:
+    from advisor.report.error_text import error_text
+    from advisor.report.locale import say
+    from advisor.schema.text import Text
+
+    lang = _asked_language()
+    message = error_text(error, lang)
     if as_json:
         body = {
             "code": error.code,
-            "message": error.message,
+            "message": message,
             "limit": error.limit,
             "suggestions": list(error.suggestions),
         }
         typer.echo(_printable(json.dumps({"error": body}, ensure_ascii=False, indent=2)))
         return
-    typer.echo(_printable(f"error: {' '.join(error.message.split())}"), err=True)
+    told = say(Text.of("error_told", message=" ".join(message.split())), lang)
+    typer.echo(_printable(told), err=True)
     options = [s for s in error.suggestions if s.startswith("--")]
     if options:
-        typer.echo(f"try: {' or '.join(options)}", err=True)
+        joint = say("error_or", lang)
+        typer.echo(say(Text.of("error_try", options=joint.join(options)), lang), err=True)
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ Prices = tuple[float, float, float]
 """Dollars of a million tokens: input, cached input, output."""
 LEAST_REQUESTS, MOST_REQUESTS = 2_000, 6_000
 LONGEST_S = 3600.0
+FILLING_S, MOST_FILLING = 300.0, 40_000
+"""A fleet is full only after several answers: so long at least, however many requests come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,7 +367,8 @@ def _traffic(question: Question, classes: list[tuple[TrafficClass, float]]) -> W
     """Return the busiest hour's traffic of some classes, long enough for their percentiles."""
     total = sum(rate for _, rate in classes)
     whole = question.facts.scenario.workload
-    requests = int(np.clip(total * LONGEST_S, LEAST_REQUESTS, MOST_REQUESTS))
+    most = max(MOST_REQUESTS, min(total * FILLING_S, MOST_FILLING))
+    requests = int(np.clip(total * LONGEST_S, LEAST_REQUESTS, most))
     shared = tuple(
         msgspec.structs.replace(one, share=min(rate / total, 1.0)) for one, rate in classes
     )

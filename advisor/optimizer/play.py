@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from advisor.optimizer.verify import Played, Simulate
 from advisor.schema.fleet import Fleet
 from advisor.schema.workload import Workload
+
+if TYPE_CHECKING:
+    from advisor.simulator.result import SimulationResult
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -42,10 +46,21 @@ def simulate_with(folder: Path, today: dt.date | None = None) -> Simulate:
                     ("e2e", table.e2e_s),
                 )
             }
-        hours = found.duration_s / SECONDS_PER_HOUR
-        return Played(len(requests), percentiles, (found.usd or 0.0) / hours)
+        return Played(len(requests), percentiles, _usd_per_hour(found, requests.duration_s))
 
     return play
+
+
+def _usd_per_hour(found: SimulationResult, arriving_s: float) -> float:
+    """Return money an hour: capacity over the whole run, tokens over the time requests came.
+
+    The last answers end after the last request came; nobody is asked meanwhile.
+    """
+    total = 0.0
+    for tier in found.tiers:
+        span_s = arriving_s if tier.kind == "api" else found.duration_s
+        total += (tier.usd or 0.0) / max(span_s, 1e-9) * SECONDS_PER_HOUR
+    return total
 
 
 def _percentile(values: np.ndarray, percent: float) -> float:

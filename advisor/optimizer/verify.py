@@ -92,7 +92,7 @@ class Verified:
 
 
 @dataclass(frozen=True, eq=False)
-class _Settled:
+class Settled:
     """A plan after its rounds of replay; None: with less capacity there is none."""
 
     one: Solved | None
@@ -110,11 +110,7 @@ def verified(facts: Facts, question: Question, first: Solved, simulate: Simulate
     The runner-up is the cheapest plan of another kind. Where its replay takes it above the next
     one, that one is replayed as well. A runner-up's factors concern its own plan only.
     """
-
-    def again(question: Question, factors: dict[str, float]) -> Solved | None:
-        return solved(question, best_plan(question), factors)
-
-    won = _settled(facts, first, {}, again, simulate)
+    won = settled(facts, first, simulate)
     if won.one is None:
         return Verified(won.question, None, (), (won.replay,))
     rows = list(alternatives_of(won.question, won.one, won.factors))
@@ -147,13 +143,22 @@ def verified(facts: Facts, question: Question, first: Solved, simulate: Simulate
     return Verified(won.question, won.one, tuple(rows), tuple(replays))
 
 
+def settled(facts: Facts, first: Solved, simulate: Simulate) -> Settled:
+    """Replay the best plan until replay and plan agree."""
+
+    def again(question: Question, factors: dict[str, float]) -> Solved | None:
+        return solved(question, best_plan(question), factors)
+
+    return _settled(facts, first, {}, again, simulate)
+
+
 def _usd(row: Row) -> float:
     return row[1].usd_per_month if row[1] is not None else float("inf")
 
 
 def _settled(
     facts: Facts, first: Solved, factors: dict[str, float], resolve: Resolve, simulate: Simulate
-) -> _Settled:
+) -> Settled:
     """Replay a plan; where a limit breaks, count on less of its pools and solve again."""
     seed = facts.scenario.doubt.seed
     question, one = first.question, first
@@ -163,7 +168,7 @@ def _settled(
         rounds.append(outcome.round)
         one = replace(one, plan=with_measured(one.plan, outcome.measured))
         if outcome.agrees or not outcome.broken or not left:
-            return _Settled(one, question, factors, _replay(one.kind, rounds, outcome.agrees))
+            return Settled(one, question, factors, _replay(one.kind, rounds, outcome.agrees))
         before = one
         for _ in range(CUTS):
             factors = tightened(factors, outcome.broken)
@@ -175,7 +180,7 @@ def _settled(
         if found is None:
             break
         one = found
-    return _Settled(None, question, factors, _replay(first.kind, rounds, agreed=False))
+    return Settled(None, question, factors, _replay(first.kind, rounds, agreed=False))
 
 
 def _asked_of(one: Solved) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import msgspec
 
 from advisor.catalogue import api_prices, devices, engines, models, prices, quality
 from advisor.errors import UnknownNameError
+from advisor.report.locale import say, words
 from advisor.report.numbers import pad, significant, width
 from advisor.schema.fact import Fact, Record, Source, facts_of
 from advisor.schema.price import PriceFile, Purchase, Rental
@@ -42,6 +44,11 @@ def _number(fact: Fact | None, scale: float = 1.0) -> str:
     return significant(fact.value / scale) if fact else "–"
 
 
+def _checked(sources: tuple[Source, ...]) -> str:
+    """Return when a source of an entry was last looked at."""
+    return str(max((s.accessed for s in sources), default="–"))
+
+
 def _models() -> Table:
     rows = []
     for model_id in models.model_ids():
@@ -56,9 +63,13 @@ def _models() -> Table:
                 m.licence or "–",
                 m.release or "–",
                 " ".join(m.reference_sizes),
+                _checked(m.source),
             )
         )
-    head = ("id", "params 1e9", "active 1e9", "context", "licence", "release", "reference of")
+    head = (
+        *("id", "params 1e9", "active 1e9", "context", "licence", "release"),
+        *("reference of", "checked"),
+    )
     return Table(head, tuple(rows))
 
 
@@ -76,9 +87,10 @@ def _hardware() -> Table:
                 _number(d.peak.bf16_flops_per_s, 1e12),
                 _number(d.peak.fp8_flops_per_s, 1e12),
                 _number(d.power.tdp_w),
+                _checked(d.source),
             )
         )
-    head = ("id", "class", "GiB", "GB/s", "bf16 TFLOP/s", "fp8 TFLOP/s", "TDP W")
+    head = ("id", "class", "GiB", "GB/s", "bf16 TFLOP/s", "fp8 TFLOP/s", "TDP W", "checked")
     return Table(head, tuple(rows))
 
 
@@ -248,6 +260,84 @@ _ENTRIES: dict[str, Callable[[str], Table]] = {
     "engines": lambda name: _facts(engines.get_engine(name)),
     "formats": _format_entry,
 }
+
+
+FREE_TEXT = ("source", "source [accessed]", "note", "setting", "seller")
+"""Columns whose texts stay in the language of their source."""
+
+_HEADS = {
+    "id": "col_id",
+    "params 1e9": "col_params",
+    "active 1e9": "col_active",
+    "context": "col_context",
+    "licence": "col_licence",
+    "release": "col_release",
+    "reference of": "col_reference",
+    "class": "col_device_class",
+    "TDP W": "col_tdp",
+    "checked": "col_checked",
+    "price": "col_price",
+    "terms": "col_terms",
+    "seller": "col_seller",
+    "region": "col_region",
+    "date": "col_date",
+    "source": "col_source",
+    "name": "col_name",
+    "scores": "col_scores",
+    "benchmark": "col_benchmark",
+    "score": "col_score",
+    "setting": "col_setting",
+    "variant": "col_variant",
+    "version": "col_version",
+    "runs on": "col_runs_on",
+    "default for": "col_default_for",
+    "bits": "col_bits",
+    "head bits": "col_head_bits",
+    "computes in": "col_computes_in",
+    "fact (SI units)": "col_fact",
+    "value": "col_value",
+    "grade": "col_grade",
+    "source [accessed]": "col_source_accessed",
+    "note": "col_note",
+}
+"""Column → key of its heading; others are units, the same in every language."""
+
+CELLS = {
+    "class": "",
+    "terms": "",
+    "region": "",
+    "grade": "",
+    "variant": ", ",
+    "runs on": " ",
+    "default for": " ",
+    "seller": ", ",
+}
+"""Columns of fixed words → what stands between the words of a cell."""
+
+_COUNTED = re.compile(r"buy (\d+)")
+
+
+def _cell(word: str, lang: str) -> str:
+    known = words(lang)
+    many = _COUNTED.fullmatch(word)
+    if many:
+        return known["cell_buy_many"].format(count=many[1])
+    return known.get(f"cell_{word}", word)
+
+
+def in_words(table: Table, lang: str) -> Table:
+    """Return a table with headings and fixed words in a language; free text stays as it is."""
+    heads = tuple(say(_HEADS[c], lang) if c in _HEADS else c for c in table.columns)
+    joints = [CELLS.get(c) for c in table.columns]
+
+    def told(cell: str, joint: str | None) -> str:
+        if joint is None:
+            return cell
+        parts = cell.split(joint) if joint else [cell]
+        return (joint or "").join(_cell(part, lang) for part in parts)
+
+    rows = tuple(tuple(map(told, row, joints)) for row in table.rows)
+    return Table(heads, rows)
 
 
 def listing(kind: str) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 import advisor
 from advisor.estimator.compare import Cell, Grid
 from advisor.estimator.result import EstimateResult
+from advisor.report.error_text import error_text
 from advisor.report.estimate_json import SCHEMA, estimate_dict, guard
 from advisor.report.estimate_text import time_text
 from advisor.report.locale import say
@@ -31,7 +32,7 @@ CSV_FIELDS = (
 def _cell_lines(cell: Cell, notes: list[str], lang: str) -> list[str]:
     if cell.result is None:
         assert cell.error is not None
-        text = f"{cell.model} @ {cell.hw}: {cell.error.message}"
+        text = f"{cell.model} @ {cell.hw}{say('colon', lang)}{error_text(cell.error, lang)}"
         if text not in notes:
             notes.append(text)
         return [f"✗ ({notes.index(text) + 1})", "", ""]

@@ -1,70 +1,99 @@
 """Error messages in the reader's language.
 
-Messages are raised in English, where what went wrong is known. The ones a viewer of the dashboard
-meets most are recognised here and said in the locale's words; others stay as they are.
+Messages are raised in English, where what went wrong is known. A language's folder ``told`` holds
+the source's templates with their translation; a message is recognised by its template, and parts
+that are messages themselves are translated in turn. English needs no table.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
 
 from advisor.errors import AdvisorError
-from advisor.report.locale import say
+from advisor.report.locale import FOLDER, say
 from advisor.schema.text import Text
 
-_KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), key)
-    for pattern, key in (
-        (
-            r"(?P<metric>TTFT|TPOT) is (?P<reach>[\d.]+) ms at best, limit (?P<limit>[\d.]+) ms",
-            "told_limit",
-        ),
-        (
-            r"(?P<model>.+) in (?P<format>\S+) doesn't fit on (?P<where>.+): each device needs "
-            r"(?P<need>[\d.]+) GiB for weights and workspace plus (?P<one>[\d.]+) GiB for one "
-            r"request of (?P<context>[\d,]+) tokens, and (?P<engine>.+) may use "
-            r"(?P<usable>[\d.]+) GiB",
-            "told_no_fit",
-        ),
-        (
-            r"(?P<wanted>[\d,]+) tokens \(.*\) exceed the (?P<limit>[\d,]+)-token context of "
-            r"(?P<model>.+)",
-            "told_context",
-        ),
-        (
-            r"tp (?P<tp>\d+) doesn't divide the \d+ heads of (?P<model>.+); "
-            r"valid: \[(?P<valid>.+)\]",
-            "told_tp",
-        ),
-        (
-            r"--count (?P<count>\d+) isn't a multiple of the (?P<each>\d+) devices of one "
-            r"replica.*",
-            "told_count",
-        ),
-        (r"(?P<engine>.+) doesn't run on (?P<device>.+) \((?P<kind>.+)\)", "told_engine"),
-        (r"(?P<engine>.+) doesn't run (?P<format>\S+); it runs (?P<valid>.+)", "told_format"),
-        (
-            r"(?P<device>.+) has no (?P<units>\S+) units for (?P<format>\S+); "
-            r"it runs (?P<valid>.+)",
-            "told_units",
-        ),
-        (r"give --concurrency or --rps, not both", "told_both"),
-        (r"(?P<name>.+): not TOML.*", "told_not_toml"),
-        (r"(?P<name>.+) is larger than (?P<mb>\d+) MB", "told_large"),
+MOST_NESTED = 4
+_SLOT = re.compile(r"\{\d+\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence of the source and its translation.
+
+    ``bare``: holds no words of its own, so it stands only where a part of it is translated.
+    """
+
+    pattern: re.Pattern[str]
+    told: str
+    bare: bool
+
+
+def _template(english: str, told: str) -> Template:
+    slots = (
+        "(.*)" if english.endswith(m[0]) and m.end() == len(english) else "(.*?)"
+        for m in _SLOT.finditer(english)
     )
-)
+    texts = map(re.escape, _SLOT.split(english))
+    pattern = next(texts)
+    for slot, text in zip(slots, texts, strict=True):
+        pattern += slot + text
+    bare = not re.search("[A-Za-z]{2}", _SLOT.sub("", english))
+    return Template(re.compile(pattern, re.DOTALL), told, bare)
+
+
+@cache
+def phrases(lang: str) -> dict[str, str]:
+    """Return English template → translation; empty for English."""
+    found: dict[str, str] = {}
+    for path in sorted((FOLDER / lang / "told").glob("*.toml")):
+        found |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _templates(lang: str) -> tuple[Template, ...]:
+    """Return all templates, those with most words of their own first."""
+    known = phrases(lang)
+    ordered = sorted(known, key=lambda english: -len(_SLOT.sub("", english)))
+    return tuple(_template(english, known[english]) for english in ordered)
+
+
+def translated(message: str, lang: str, depth: int = 0) -> str | None:
+    """Return a message in a language; None if no template fits."""
+    if depth > MOST_NESTED or not message:
+        return None
+    listed = message.split("; ")
+    told = [translated(part, lang, depth + 1) for part in listed] if len(listed) > 1 else [None]
+    if all(told):
+        return say("list_joint", lang).join(filter(None, told))
+    for template in _templates(lang):
+        match = template.pattern.fullmatch(message)
+        if match is None:
+            continue
+        parts = [translated(part, lang, depth + 1) for part in match.groups("")]
+        if template.bare and not any(parts):
+            continue
+        return template.told.format(
+            *(new or old for new, old in zip(parts, match.groups(""), strict=True))
+        )
+    if any(told):
+        joint = say("list_joint", lang)
+        return joint.join(new or old for new, old in zip(told, listed, strict=True))
+    return None
 
 
 def error_text(error: AdvisorError, lang: str) -> str:
-    """Return what went wrong, in the reader's language where the message is known."""
+    """Return what went wrong, in the reader's language."""
+    return error.message if lang == "en" else told_text(error.message, lang)
+
+
+def told_text(message: str, lang: str) -> str:
+    """Return a message in a language; one without a template says that it is not translated."""
     if lang == "en":
-        return error.message
-    told = []
-    for part in error.message.split("; "):
-        for pattern, key in _KNOWN:
-            found = pattern.search(part) or pattern.fullmatch(error.message)
-            if found:
-                told.append(say(Text(key, tuple(found.groupdict().items())), lang))
-                break
-    joint = say("list_joint", lang)
-    return joint.join(dict.fromkeys(told)) if told else error.message
+        return message
+    found = translated(message, lang)
+    return found or say(Text.of("error_untranslated", message=message), lang)

@@ -9,7 +9,14 @@ import unicodedata
 GIB = 2.0**30
 
 
-def significant(value: float, digits: int = 3) -> str:
+_SCALES = {
+    "en": ((1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T")),
+    "zh": ((1e4, "\u00a0万"), (1e8, "\u00a0亿"), (1e12, "\u00a0万亿")),
+}
+"""Units of large numbers by language, as people count in it; no line breaks before them."""
+
+
+def significant(value: float, digits: int = 3, lang: str = "en") -> str:
     """Return a number with so many significant digits and thousands separators.
 
     >>> significant(1234.5), significant(0.012345), significant(7.0)
@@ -20,22 +27,34 @@ def significant(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     if abs(value) >= 1e5 or abs(value) < 1e-3:
-        return _compact(value, digits)
+        return _compact(value, digits, lang)
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(places, 0)}f}" if places >= 0 else f"{value:,.0f}"
 
 
-def _compact(value: float, digits: int) -> str:
-    """Write a large number with k, M or G, another one as a power of ten.
+def _compact(value: float, digits: int, lang: str) -> str:
+    r"""Write a large number in the language's units, another one as a power of ten.
 
-    >>> _compact(4.126e6, 3), _compact(0.000262, 3)
-    ('4.13M', '2.62e-4')
+    >>> _compact(4.126e6, 3, "en"), _compact(4.126e6, 3, "zh"), _compact(0.000262, 3, "en")
+    ('4.13M', '413\xa0万', '2.62e-4')
     """
-    for scale, suffix in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if scale <= abs(value) < 1e3 * scale:
+    for scale, suffix in reversed(_SCALES[lang]):
+        if scale <= abs(value) < 1e5 * scale:
             return significant(value / scale, digits) + suffix
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def tick(value: float, lang: str = "en") -> str:
+    r"""Return a round number as it stands on an axis.
+
+    >>> tick(20000.0), tick(5e8), tick(0.05), tick(20000.0, "zh"), tick(5e8, "zh")
+    ('20k', '500M', '0.05', '2\xa0万', '5\xa0亿')
+    """
+    for scale, suffix in reversed(_SCALES[lang]):
+        if abs(value) >= max(scale, 1e4):
+            return f"{value / scale:g}{suffix}"
+    return f"{value:,g}"
 
 
 def seconds(value: float) -> tuple[float, str]:
@@ -47,13 +66,13 @@ def seconds(value: float) -> tuple[float, str]:
     return value, "s"
 
 
-def count(value: float) -> str:
-    """Return a whole number with thousands separators, compact above 100,000.
+def count(value: float, lang: str = "en") -> str:
+    r"""Return a whole number with thousands separators, compact above 100,000.
 
-    >>> count(578540), count(1234)
-    ('579k', '1,234')
+    >>> count(578540), count(1234), count(578540, "zh")
+    ('579k', '1,234', '57.9\xa0万')
     """
-    return significant(value) if value >= 1e5 else f"{value:,.0f}"
+    return significant(value, lang=lang) if value >= 1e5 else f"{value:,.0f}"
 
 
 def gib(value_bytes: float) -> str:

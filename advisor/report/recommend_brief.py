@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
-from advisor.report.locale import say
+from advisor.report.locale import named, say
 from advisor.report.numbers import gib, significant
 from advisor.report.recommend_text import deployment_words, replay_words, way_words
 from advisor.report.recommend_verdict import verdict_sentence
@@ -59,7 +59,7 @@ def sections_of(rec: Recommendation, lang: str, command: str) -> list[Section]:
 
 def _plan_sections(rec: Recommendation, plan: Plan, lang: str) -> list[Section]:
     deployments = [deployment_words(d, rec, lang) for d in plan.deployments]
-    options = [o.name for o in plan.options]
+    options = [named(o.name, lang) for o in plan.options]
     replays = [replay_words(r, rec, lang) for r in rec.replays[:1]]
     return [
         Section(say("brief_plan", lang), items=[*options, *deployments, *replays]),
@@ -75,9 +75,9 @@ def _bill(rec: Recommendation, plan: Plan, lang: str) -> Section:
     names = ("col_what", "col_month", "col_range", "col_evidence", "col_because")
     rows = [
         [
-            f"{say(LINES[x.kind], lang)} {x.what}".strip(),
-            money(x.usd_per_month.value, rec),
-            f"{money(x.usd_per_month.low80, rec)}–{money(x.usd_per_month.high80, rec)}",
+            " ".join(dict.fromkeys(filter(None, (say(LINES[x.kind], lang), named(x.what, lang))))),
+            money(x.usd_per_month.value, rec, lang),
+            f"{money(x.usd_per_month.low80, rec, lang)}–{money(x.usd_per_month.high80, rec, lang)}",
             say(f"name_{x.usd_per_month.evidence}", lang),
             say(x.usd_per_month.because, lang),
         ]
@@ -101,7 +101,7 @@ def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
             continue
         each = [
             f"{significant(user.joules_per_request.value)} J" if user.joules_per_request else "",
-            money(user.usd_per_request.value, rec) if user.usd_per_request else "",
+            money(user.usd_per_request.value, rec, lang) if user.usd_per_request else "",
         ]
         day = user.charge_share_per_day
         holds = user.phones_that_hold
@@ -123,10 +123,10 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
     rows = [
         [
             t.name,
-            _range(t.usd_once, rec),
-            _range(t.usd_per_month, rec),
-            _range(t.full_usd, rec),
-            _range(t.pretraining_usd, rec),
+            _range(t.usd_once, rec, lang),
+            _range(t.usd_per_month, rec, lang),
+            _range(t.full_usd, rec, lang),
+            _range(t.pretraining_usd, rec, lang),
         ]
         for t in rec.tuned
     ]
@@ -135,8 +135,8 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
     return Section(say("brief_tuned", lang), paragraphs=words, head=head, rows=rows)
 
 
-def _range(e: Estimate, rec: Recommendation) -> str:
-    return f"{money(e.value, rec)} ({money(e.low80, rec)}–{money(e.high80, rec)})"
+def _range(e: Estimate, rec: Recommendation, lang: str) -> str:
+    return f"{money(e.value, rec, lang)} ({money(e.low80, rec, lang)}–{money(e.high80, rec, lang)})"
 
 
 def _percent(e: Estimate) -> str:
@@ -152,12 +152,14 @@ def _classes(plan: Plan, lang: str) -> Section:
         quality = row.quality
         label = say(f"name_{quality.value.evidence}", lang) if quality.value else ""
         floor = "" if quality.floor is None else f"≥ {quality.floor:g}"
-        rows.append([row.name, quality.metric, score_words(quality, lang), "", floor, label])
+        rows.append(
+            [named(row.name, lang), quality.metric, score_words(quality, lang), "", floor, label]
+        )
         for check in row.latency:
             e = check.value_s
             rows.append(
                 [
-                    row.name,
+                    named(row.name, lang),
                     f"{check.metric.upper()} p{check.percentile:g}",
                     f"{time_words(e.value)} ({time_words(e.low80)}–{time_words(e.high80)})",
                     "" if check.replayed_s is None else time_words(check.replayed_s),
@@ -173,8 +175,8 @@ def _others(rec: Recommendation, lang: str) -> Section:
     rows = [
         [
             kind_words(a.kind, lang),
-            money(a.plan.usd_per_month.value, rec) if a.plan else "",
-            " + ".join(o.name for o in a.plan.options) if a.plan else "",
+            money(a.plan.usd_per_month.value, rec, lang) if a.plan else "",
+            " + ".join(named(o.name, lang) for o in a.plan.options) if a.plan else "",
             say(a.why, lang),
         ]
         for a in rec.alternatives
@@ -195,11 +197,15 @@ def _doubt_sections(rec: Recommendation, lang: str) -> list[Section]:
     sure.append(say(Text.of("brief_planned", feasible=kept, planned=planned), lang))
     v = rec.verdict
     if v is not None and v.safer_usd_per_month is not None:
-        more = money(v.safer_usd_per_month, rec)
+        more = money(v.safer_usd_per_month, rec, lang)
         sure.append(say(Text.of("brief_safer", safer=v.safer, more=more), lang))
     names = [say(n, lang) for n in ("col_what", "col_low", "col_high")]
     bars = [
-        [say(b.what, lang), money(b.low_usd_per_month, rec), money(b.high_usd_per_month, rec)]
+        [
+            say(b.what, lang),
+            money(b.low_usd_per_month, rec, lang),
+            money(b.high_usd_per_month, rec, lang),
+        ]
         for b in u.tornado
     ]
     found = [
@@ -211,7 +217,10 @@ def _doubt_sections(rec: Recommendation, lang: str) -> list[Section]:
         quality = front.measure == "quality"
         title = say("brief_front_quality" if quality else "brief_front_latency", lang)
         column = say("col_score" if quality else "col_seconds", lang)
-        rows = [[f"{s.measure:.3f}", money(s.usd_per_month, rec), s.plan] for s in front.steps]
+        rows = [
+            [f"{s.measure:.3f}", money(s.usd_per_month, rec, lang), named(s.plan, lang)]
+            for s in front.steps
+        ]
         head = [column, say("col_month", lang), say("col_what", lang)]
         found.append(Section(title, head=head, rows=rows))
     return found
@@ -240,7 +249,8 @@ STYLE = (
     "padding:0 1rem;color:#1a1a1a;background:#fff}"
     "table{border-collapse:collapse;width:100%;font-size:14px;display:block;overflow-x:auto}"
     "td,th{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:left;vertical-align:top}"
-    "h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem}"
+    "h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem;break-after:avoid}"
+    "@media print{body{margin:0;max-width:none}figure,tr{break-inside:avoid}}"
 )
 
 

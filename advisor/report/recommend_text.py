@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from advisor.optimizer.result import Deployment, Plan, Recommendation, Replay, WayOut
-from advisor.report.locale import say
+from advisor.report.locale import named, say
 from advisor.report.numbers import count, pad, width, wrap
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.report.recommend_words import (
@@ -93,7 +93,7 @@ def _plan_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
                 Text.of(
                     "rec_bind",
                     name=limit_words(b.name, lang),
-                    saved=money(b.saved_usd_per_month, rec),
+                    saved=money(b.saved_usd_per_month, rec, lang),
                 ),
                 lang,
             )
@@ -123,7 +123,7 @@ def deployment_words(d: Deployment, rec: Recommendation, lang: str) -> str:
             terms=say(TERMS[d.terms], lang),
             engine=d.part.engine_name,
             used=f"{100 * d.utilisation:.0f}",
-            price=money(d.usd_per_device_hour.value, rec),
+            price=money(d.usd_per_device_hour.value, rec, lang),
         ),
         lang,
     )
@@ -158,7 +158,9 @@ def _class_rows(plan: Plan, lang: str) -> list[str]:
     for row in plan.classes:
         checks = [latency_words(c, lang) for c in row.latency if c.limit_s is not None]
         parts = [score_words(row.quality, lang), *checks]
-        rows.append(f"{row.name}: {'; '.join(parts)}")
+        rows.append(
+            f"{named(row.name, lang)}{say('colon', lang)}{say('list_joint', lang).join(parts)}"
+        )
     return rows
 
 
@@ -177,9 +179,9 @@ def _other_rows(rec: Recommendation, lang: str) -> list[str]:
                 Text.of(
                     "rec_alternative",
                     kind=kind,
-                    money=money(usd, rec),
+                    money=money(usd, rec, lang),
                     times=f"{usd / rec.plan.usd_per_month.value:.2f}",
-                    what=" + ".join(o.name for o in a.plan.options),
+                    what=" + ".join(named(o.name, lang) for o in a.plan.options),
                 ),
                 lang,
             )
@@ -199,7 +201,7 @@ def _sure(rec: Recommendation, lang: str) -> str:
             samples=u.samples,
             feasible=f"{100 * u.probability_feasible:.0f}",
             planned=f"{100 * u.probability_as_planned:.0f}",
-            regret=money(u.regret_usd_per_month, rec),
+            regret=money(u.regret_usd_per_month, rec, lang),
         ),
         lang,
     )
@@ -209,7 +211,7 @@ def replay_words(replay: Replay, rec: Recommendation, lang: str) -> str:
     """Return whether replay and plan agree."""
     last = replay.rounds[-1]
     if replay.agreed:
-        return say(Text.of("rec_replay_ok", requests=count(last.requests)), lang)
+        return say(Text.of("rec_replay_ok", requests=count(last.requests, lang)), lang)
     if last.worst_over_limit > 1.0:
         return say(
             Text.of(
@@ -221,7 +223,10 @@ def replay_words(replay: Replay, rec: Recommendation, lang: str) -> str:
             ),
             lang,
         )
-    paid, planned = money(last.usd_per_month, rec), money(last.planned_usd_per_month, rec)
+    paid, planned = (
+        money(last.usd_per_month, rec, lang),
+        money(last.planned_usd_per_month, rec, lang),
+    )
     return say(Text.of("rec_replay_cost", paid=paid, planned=planned), lang)
 
 
@@ -234,9 +239,9 @@ def way_words(way: WayOut, rec: Recommendation, lang: str) -> str:
         Text.of(
             "rec_way",
             name=name,
-            stated=value_words(way.stated, way.unit, rec),
-            value=value_words(way.value, way.unit, rec),
-            money=money(way.usd_per_month, rec),
+            stated=value_words(way.stated, way.unit, rec, lang),
+            value=value_words(way.value, way.unit, rec, lang),
+            money=money(way.usd_per_month, rec, lang),
         ),
         lang,
     )
@@ -256,7 +261,7 @@ def _data(rec: Recommendation, lang: str) -> str:
             "rec_searched",
             models=s.models,
             devices=s.devices,
-            layouts=count(s.layouts),
+            layouts=count(s.layouts, lang),
             date=str(rec.oldest_price or "–"),
         ),
         lang,

@@ -16,7 +16,7 @@ def verdict_text(rec: Recommendation, lang: str) -> Text:
     if v is None:
         return _impossible(rec, lang)
     kind = kind_words(v.winner_kind, lang)
-    cost = money(v.usd_per_month, rec)
+    cost = money(v.usd_per_month, rec, lang)
     if v.runner_kind is None or v.runner_over_winner is None:
         return Text.of("verdict_alone", kind=kind, winner=v.winner, money=cost)
     return Text.of(
@@ -30,7 +30,7 @@ def verdict_text(rec: Recommendation, lang: str) -> Text:
     )
 
 
-def safer_text(rec: Recommendation) -> Text | None:
+def safer_text(rec: Recommendation, lang: str) -> Text | None:
     """Return how sure the floors are and what surer ones cost; None where that is no question."""
     v, safer = rec.verdict, rec.safer
     if v is None or safer is None or v.as_planned is None:
@@ -43,7 +43,7 @@ def safer_text(rec: Recommendation) -> Text | None:
         now=now,
         safer=v.safer,
         sure=f"{100 * v.safer_probability:.0f}",
-        more=money(v.safer_usd_per_month, rec),
+        more=money(v.safer_usd_per_month, rec, lang),
     )
 
 
@@ -57,7 +57,7 @@ def _impossible(rec: Recommendation, lang: str) -> Text:
 
 def verdict_sentence(rec: Recommendation, lang: str) -> str:
     """Return the one-sentence answer, and where floors are unsure how sure they are."""
-    safer = safer_text(rec)
+    safer = safer_text(rec, lang)
     answer = say(verdict_text(rec, lang), lang)
     return answer if safer is None else answer + _space(lang) + say(safer, lang)
 
@@ -66,7 +66,7 @@ def _space(lang: str) -> str:
     return "" if lang == "zh" else " "
 
 
-_MONEY = r"[$¥€]\d[\d.,]*[kMG]?(?:e-?\d+)?"
+_MONEY = r"[$¥€]\d[\d.,]*(?:[kMBT]|\xa0万|\xa0亿|\xa0万亿)?(?:e-?\d+)?"
 SHAPES = {
     "money": _MONEY,
     "more": _MONEY,
@@ -93,6 +93,8 @@ def parse_verdict(sentence: str, lang: str) -> dict[str, str]:
             keys = [k for k in (key, second) if k]
             pattern = _space(lang).join(re.escape(words(lang)[k]) for k in keys)
             pattern = re.sub(r"\\\{(\w+)\\\}", _group, pattern)
+            # Between Chinese characters no blank stands (advisor/report/locale.py).
+            pattern = pattern.replace("\\ ", " ?")
             match = re.fullmatch(pattern, sentence)
             if match:
                 return {"key": key, "second": second, **match.groupdict()}

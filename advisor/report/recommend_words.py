@@ -50,13 +50,13 @@ LINES: dict[LineKind, str] = {
 }
 
 
-def money(usd: float, rec: Recommendation) -> str:
+def money(usd: float, rec: Recommendation, lang: str) -> str:
     """Return dollars in the scenario's currency.
 
     >>> SIGNS["CNY"]
     '¥'
     """
-    return SIGNS[rec.currency] + significant(usd * rec.per_usd)
+    return SIGNS[rec.currency] + significant(usd * rec.per_usd, lang=lang)
 
 
 def kind_words(kind: PlanKind, lang: str) -> str:
@@ -140,11 +140,15 @@ def flip_words(flip: Flip, rec: Recommendation, lang: str) -> str:
     """Return where another plan takes over."""
     head, _, rest = flip.name.partition(":")
     if head == "volume" and flip.side == "below":
-        return say(Text.of("rec_flip_volume_below", at=count(flip.at), winner=flip.winner), lang)
+        return say(
+            Text.of("rec_flip_volume_below", at=count(flip.at, lang), winner=flip.winner), lang
+        )
     if head == "volume":
-        return say(Text.of("rec_flip_volume_above", at=count(flip.at), winner=flip.winner), lang)
+        return say(
+            Text.of("rec_flip_volume_above", at=count(flip.at, lang), winner=flip.winner), lang
+        )
     if head == "price":
-        at = money(flip.at, rec)
+        at = money(flip.at, rec, lang)
         return say(Text.of("rec_flip_price", device=rest, at=at, winner=flip.winner), lang)
     at = f"{flip.at:.3f}"
     return say(Text.of("rec_flip_floor", name=rest, at=at, winner=flip.winner), lang)
@@ -155,17 +159,17 @@ def bill_words(plan: Plan, rec: Recommendation, lang: str) -> str:
     kinds = dict.fromkeys(x.kind for x in plan.lines)
     parts = [
         f"{say(LINES[k], lang)} "
-        f"{money(sum(x.usd_per_month.value for x in plan.lines if x.kind == k), rec)}"
+        f"{money(sum(x.usd_per_month.value for x in plan.lines if x.kind == k), rec, lang)}"
         for k in kinds
     ]
     total = plan.usd_per_month
     return say(
         Text.of(
             "rec_total",
-            total=money(total.value, rec),
-            low=money(total.low80, rec),
-            high=money(total.high80, rec),
-            mtok=money(plan.usd_per_mtok.value, rec),
+            total=money(total.value, rec, lang),
+            low=money(total.low80, rec, lang),
+            high=money(total.high80, rec, lang),
+            mtok=money(plan.usd_per_mtok.value, rec, lang),
             text=_per_text(plan, rec, lang),
             lines=("，" if lang == "zh" else ", ").join(parts),
         ),
@@ -208,7 +212,7 @@ def tuned_words(tuned: TunedCost, rec: Recommendation, lang: str) -> str:
             method=tuned.method,
             hours=significant(tuned.device_hours.value),
             device=tuned.hw_name,
-            once=money(tuned.usd_once.value, rec),
+            once=money(tuned.usd_once.value, rec, lang),
             gains=", ".join(gains),
         ),
         lang,
@@ -220,15 +224,17 @@ def _per_text(plan: Plan, rec: Recommendation, lang: str) -> str:
     each = plan.usd_per_1000_characters
     if each is None:
         return ""
-    return say(Text.of("rec_per_text", money=money(each.value, rec)), lang)
+    return say(Text.of("rec_per_text", money=money(each.value, rec, lang)), lang)
 
 
-def value_words(value: float, unit: str, rec: Recommendation) -> str:
+def value_words(value: float, unit: str, rec: Recommendation, lang: str) -> str:
     """Return the value of a limit in its unit."""
     if unit == "money/month":
-        return SIGNS[rec.currency] + significant(value)
+        return SIGNS[rec.currency] + significant(value, lang=lang)
     if unit == "score":
         return f"{value:.3f}"
     if unit == "times":
         return f"{value:.2f} ×"
-    return f"{significant(value)} {unit}"
+    if unit == "devices":
+        return say(Text.of("text_devices", count=count(round(value), lang)), lang)
+    return f"{significant(value, lang=lang)} {unit}"

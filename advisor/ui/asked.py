@@ -39,6 +39,11 @@ class Asked:
         """The scenario asked about."""
         return question.asked(self.base, self.by_key)
 
+    @property
+    def replayed(self) -> bool:
+        """Whether the plan is to be checked by replay, and mended until it holds."""
+        return self.by_key["replayed"] == "yes"
+
     @cached_property
     def request(self) -> EstimateRequest:
         """The estimate of one model on one device that Why shows."""
@@ -120,17 +125,25 @@ def from_link(given: Mapping[str, str]) -> tuple[Asked, tuple[Text, ...]]:
     return asked_of(values, own), tuple(wrong)
 
 
-def as_query(asked: Asked, lang: str, data: str) -> dict[str, str]:
-    """Return a link's parameters: every field, also those at their defaults."""
+def as_query(asked: Asked, lang: str, data: str, mine: bool = False) -> dict[str, str]:
+    """Return a link's parameters: every field, also those at their defaults.
+
+    Parameters
+    ----------
+    mine
+        The viewer's own measurements count: they don't travel, so the link says that they did.
+    """
     found = {"lang": lang, **{key: as_text(value) for key, value in asked.values}}
     if asked.by_key["base"] == OWN:
         found["own"] = question.pack(asked.own)
+    if mine:
+        found["mine"] = "yes"
     return {**found, "data": data}
 
 
-def link(address: str, asked: Asked, lang: str, data: str) -> str:
+def link(address: str, asked: Asked, lang: str, data: str, mine: bool = False) -> str:
     """Return the address of this very question."""
-    return f"{address}?{urlencode(as_query(asked, lang, data))}"
+    return f"{address}?{urlencode(as_query(asked, lang, data, mine))}"
 
 
 def estimate_command(asked: Asked, lang: str) -> str:
@@ -148,4 +161,6 @@ def recommend_command(asked: Asked, lang: str) -> str:
     base = str(asked.by_key["base"])
     untouched = base != OWN and asked.scenario == asked.base
     parts = ["advisor", "recommend", f"examples/{base}.toml" if untouched else "scenario.toml"]
+    if not asked.replayed:
+        parts.append("--no-replay")
     return shlex.join([*parts, "--lang", lang] if lang != "en" else parts)

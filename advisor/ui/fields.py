@@ -115,6 +115,9 @@ FIELDS: tuple[Field, ...] = (
         "floor", "field_floor", "number", "ask", "", "help_floor", low=0.01, high=0.99, step=0.01
     ),
     Field("ttft_s", "field_ttft", "number", "ask", "", "help_limit", low=0.01, high=1e5, step=0.1),
+    Field(
+        "tpot_s", "field_tpot", "number", "more", "", "help_limit", low=1e-4, high=1e4, step=0.01
+    ),
     Field("e2e_s", "field_e2e", "number", "more", "", "help_limit", low=0.01, high=1e6, step=1.0),
     Field("privacy", "field_privacy", "choice", "more", "", choices=_privacies),
     Field("rent", "field_rent", "many", "more", "", "help_rent", choices=_devices),
@@ -122,9 +125,14 @@ FIELDS: tuple[Field, ...] = (
     Field("owned_count", "field_owned_count", "whole", "more", low=1, high=1e6),
     Field("apis", "field_apis", "choice", "more", "", choices=_yes_no),
     Field("budget", "field_budget", "number", "more", "", "help_limit", low=1, high=1e12, step=100),
+    Field("power_w", "field_power", "number", "more", "", "help_limit", low=1, high=1e12, step=100),
+    Field(
+        "carbon", "field_carbon", "number", "more", "", "help_limit", low=0.1, high=1e12, step=10
+    ),
     Field("currency", "field_currency", "choice", "more", "", choices=_currencies),
     Field("site", "field_site", "choice", "more", "--site", choices=_sites),
     Field("growth", "field_growth", "number", "more", low=-0.9, high=100.0, step=0.1),
+    Field("replayed", "field_replayed", "choice", "more", "", "help_replayed", choices=_yes_no),
     Field(
         "router_auc", "field_auc", "number", "more", "", "help_auc", low=0.5, high=0.99, step=0.01
     ),
@@ -198,9 +206,10 @@ FIELDS: tuple[Field, ...] = (
 """In the order of the sidebar. ``ask`` and ``more`` change the scenario, ``look`` one estimate."""
 
 BY_KEY = {field.key: field for field in FIELDS}
-LOOK_DEFAULTS: dict[str, Value] = {"model": "4B", "hw": "h20-96"}
-"""What Why shows until the viewer picks, or follows a plan there."""
-REQUIRED = ("base", "isl", "osl", "privacy", "apis", "currency", "site", "model", "hw")
+LOOK_DEFAULTS: dict[str, Value] = {"model": "4B", "hw": "h20-96", "replayed": "no"}
+"""What Why shows until the viewer picks, or follows a plan there;
+plans aren't replayed until asked."""
+REQUIRED = ("base", "isl", "osl", "privacy", "apis", "currency", "site", "replayed", "model", "hw")
 
 
 def read_value(field: Field, text: str) -> Value:

@@ -75,7 +75,7 @@ def main() -> None:
     view = View(lang, sidebar.fields(lang), data, mine.overlay_folder())
     keep(view)
     try:
-        state.follow(view.asked, lang, data)
+        state.follow(view.asked, lang, data, view.overlay is not None)
         sidebar.carry(view)
         for notice in state.notices():
             st.info(view.say(notice))

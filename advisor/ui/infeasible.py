@@ -12,8 +12,6 @@ from advisor.ui import state
 from advisor.ui.question import as_toml
 from advisor.ui.view import View, plain
 
-MOST_REASONS = 12
-
 
 def _apply(view: View, way: WayOut) -> None:
     """Ask the relaxed scenario from now on; callback."""
@@ -36,4 +34,4 @@ def ways_out(r: Recommendation, view: View) -> None:
     reasons = [view.say(text) for text in r.excluded.values()]
     if reasons:
         with st.expander(view.say("brief_excluded")):
-            st.markdown("\n".join(f"- {reason}" for reason in reasons[:MOST_REASONS]))
+            st.markdown("\n".join(f"- {reason}" for reason in reasons))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -11,6 +12,9 @@ from advisor.errors import AdvisorError
 T = TypeVar("T")
 AT_ONCE = 2
 """Runs side by side, over all viewers; others wait their turn."""
+
+GRACE_S = 10.0
+"""A browser that lost its connection may come back so soon."""
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 
@@ -22,10 +26,16 @@ class Job(Generic[T]):
     ----------
     run
         Does the work; it calls the job's :meth:`progress` and asks :attr:`stopping`.
+    watched
+        Whether the viewer is still there; without one for ``GRACE_S`` the run stops.
     """
 
-    def __init__(self, run: Callable[[Job[T]], T]) -> None:
+    def __init__(
+        self, run: Callable[[Job[T]], T], watched: Callable[[], bool] = lambda: True
+    ) -> None:
         self._run = run
+        self._watched = watched
+        self._seen_s = time.monotonic()
         self._stop = threading.Event()
         self.result: T | None = None
         self.error: Exception | None = None
@@ -51,7 +61,11 @@ class Job(Generic[T]):
         self.share_done = min(done / max(of, 1), 1.0)
 
     def stopping(self) -> bool:
-        """Tell whether the viewer wants no more."""
+        """Tell whether the viewer wants no more, or has gone."""
+        if self._watched():
+            self._seen_s = time.monotonic()
+        elif time.monotonic() - self._seen_s > GRACE_S:
+            self._stop.set()
         return self._stop.is_set()
 
     def stop(self) -> None:

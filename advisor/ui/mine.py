@@ -18,10 +18,12 @@ from advisor.catalogue.devices import get_device
 from advisor.catalogue.prices import to_usd
 from advisor.catalogue.read import decode
 from advisor.errors import AdvisorError, InvalidFileError
+from advisor.report.error_text import error_text
 from advisor.report.locale import say
 from advisor.schema.price import PriceFile
 from advisor.schema.scenario import Scenario
 from advisor.ui import state
+from advisor.ui.play import ending
 from advisor.ui.question import as_toml
 from advisor.ui.view import View, plain
 
@@ -91,7 +93,7 @@ def _guarded(upload: Callable[[str, bytes], None], key: str) -> None:
     try:
         upload(found.name, found.getvalue())
     except AdvisorError as error:
-        st.session_state[_WRONG] = error.message
+        st.session_state[_WRONG] = error
 
 
 def _bench(view: View, name: str, content: bytes) -> None:
@@ -104,7 +106,7 @@ def _bench(view: View, name: str, content: bytes) -> None:
         raise InvalidFileError(msg)
     folder = Folder()
     inside = folder.path
-    source = inside / f"upload{Path(name).suffix.lower()}"
+    source = inside / f"upload{ending(name)}"
     source.write_bytes(content)
     request = view.asked.request
     options = Options(
@@ -164,7 +166,7 @@ def uploads(view: View) -> None:
     )
     wrong = st.session_state.get(_WRONG)
     if wrong:
-        st.error(plain(wrong))
+        st.error(plain(error_text(wrong, view.lang)))
     said = st.session_state.get(_SAID)
     if said:
         st.success("  \n".join(plain(line) for line in said))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from advisor.charts.chart import Money, latency_name, plan_name
@@ -14,12 +16,23 @@ from advisor.optimizer.result import (
     Recommendation,
 )
 from advisor.perf.intervals import Estimate
-from advisor.report.numbers import seconds, significant
-from advisor.report.recommend_words import TERMS, limit_words, value_words
+from advisor.report.recommend_text import share_words
+from advisor.report.recommend_words import (
+    TERMS,
+    flip_words,
+    limit_words,
+    money,
+    time_words,
+    value_words,
+)
 from advisor.schema.text import Text
 from advisor.ui import state
 from advisor.ui.show import Cell, table, tile
-from advisor.ui.view import View
+from advisor.ui.view import View, plain
+
+DOUBLE = 2.0
+"""From so many times the cost on, the excess is told as a factor."""
+MOST_FLIPS = 3
 
 
 def money_of(r: Recommendation) -> Money:
@@ -27,15 +40,11 @@ def money_of(r: Recommendation) -> Money:
     return Money(r.currency, r.per_usd)
 
 
-def _amount(e: Estimate, money: Money) -> str:
-    return f"{significant(money.of(e.value))} {money.code}"
-
-
-def _span(e: Estimate, scale: float, view: View) -> str:
+def _span(e: Estimate, written: Callable[[float], str], view: View) -> str:
     label = view.style.say(f"name_{e.evidence}")
     if e.low80 == e.high80:
         return label
-    return f"{significant(e.low80 * scale)} – {significant(e.high80 * scale)} · {label}"
+    return f"{written(e.low80)} – {written(e.high80)} · {label}"
 
 
 def tightest(plan: Plan) -> LatencyCheck | None:
@@ -56,84 +65,101 @@ def nearest_floor(plan: Plan) -> QualityCheck:
     )
 
 
-def _time(value_s: float) -> str:
-    value, unit = seconds(value_s)
-    return f"{significant(value)} {unit}"
-
-
 def headline(r: Recommendation, plan: Plan, view: View) -> None:
     """Draw the four numbers of the answer: month, million tokens, latency, quality."""
-    money = money_of(r)
+
+    def amount(usd: float) -> str:
+        return money(usd, r, view.lang)
+
     columns = st.columns(4)
-    with columns[0]:
-        cost = plan.usd_per_month
-        tile("tile_month", _amount(cost, money), _span(cost, money.per_usd, view), cost, view)
-    with columns[1]:
-        cost = plan.usd_per_mtok
-        tile("tile_mtok", _amount(cost, money), _span(cost, money.per_usd, view), cost, view)
+    costs = (("tile_month", plan.usd_per_month), ("tile_mtok", plan.usd_per_mtok))
+    for column, (name, cost) in zip(columns, costs, strict=False):
+        with column:
+            tile(name, amount(cost.value), _span(cost, amount, view), cost, view)
     with columns[2]:
-        check = tightest(plan)
-        if check is None:
-            tile("tile_latency", "–", view.style.say("tile_no_limit"), None, view)
-        else:
-            name = Text.of(
-                "tile_latency_of",
-                name=latency_name(check.metric, view.style),
-                percentile=f"{check.percentile:g}",
-            )
-            limit = Text.of("tile_against", limit=_time(check.limit_s or 0.0))
-            tile(name, _time(check.value_s.value), view.style.say(limit), check.value_s, view)
+        _latency(plan, view)
     with columns[3]:
-        quality = nearest_floor(plan)
-        if quality.value is None:
-            tile("tile_quality", "–", view.style.say("tile_no_score"), None, view)
-        else:
-            against = (
-                Text.of("tile_floor", floor=f"{quality.floor:.1%}")
-                if quality.floor is not None
-                else Text("tile_no_floor")
-            )
-            name = Text.of("tile_quality_of", metric=quality.metric)
-            shown = f"{quality.value.value:.1%}"
-            tile(name, shown, view.style.say(against), quality.value, view)
+        _quality(plan, view)
+
+
+def _latency(plan: Plan, view: View) -> None:
+    check = tightest(plan)
+    if check is None:
+        tile("tile_latency", "–", view.style.say("tile_no_limit"), None, view)
+        return
+    name = Text.of(
+        "tile_latency_of",
+        name=latency_name(check.metric, view.style),
+        percentile=f"{check.percentile:g}",
+    )
+    limit = view.style.say(Text.of("tile_against", limit=time_words(check.limit_s or 0.0)))
+    below = f"{limit} · {_span(check.value_s, time_words, view)}"
+    if check.replayed_s is not None:
+        replayed = view.style.say(Text.of("tile_replayed", value=time_words(check.replayed_s)))
+        below = f"{below} · {replayed}"
+    tile(name, time_words(check.value_s.value), below, check.value_s, view)
+
+
+def _quality(plan: Plan, view: View) -> None:
+    check = nearest_floor(plan)
+    if check.value is None:
+        tile("tile_quality", "–", view.style.say("tile_no_score"), None, view)
+        return
+    against = Text("tile_no_floor")
+    if check.floor is not None:
+        against = Text.of("tile_floor", floor=_percent(check.floor))
+    below = f"{view.style.say(against)} · {_span(check.value, _percent, view)}"
+    name = Text.of("tile_quality_of", metric=check.metric)
+    tile(name, _percent(check.value.value), below, check.value, view)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _over(times: float) -> str:
+    """Return how much dearer, as people say it: +4 %, then × 8.3."""
+    return f"{times - 1:+.0%}" if times < DOUBLE else f"× {times:,.1f}"
 
 
 def _alternative_row(
-    a: Alternative, best: Plan | None, money: Money, view: View
+    a: Alternative, best: Plan | None, paid: Money, view: View
 ) -> tuple[Cell, ...]:
     say = view.style.say
     if a.plan is None:
         return (plan_name(a.kind, view.style), "–", "–", "–", say(a.why))
     over = "–"
     if best is not None and a.plan is not best and best.usd_per_month.value > 0:
-        over = f"{a.plan.usd_per_month.value / best.usd_per_month.value - 1:+.0%}"
+        over = _over(a.plan.usd_per_month.value / best.usd_per_month.value)
     score = a.plan.quality.value
     return (
         plan_name(a.kind, view.style),
-        money.of(a.plan.usd_per_month.value),
+        paid.of(a.plan.usd_per_month.value),
         over,
-        f"{score.value:.1%}" if score else "–",
+        _percent(score.value) if score else "–",
         say(a.why),
     )
 
 
 def alternatives(r: Recommendation, view: View) -> None:
     """Draw the best plan of every kind, and why it lost."""
+    if not r.alternatives:
+        return
     st.subheader(view.say("title_alternatives"), anchor=False)
-    money = money_of(r)
-    rows = [_alternative_row(a, r.plan, money, view) for a in r.alternatives]
+    paid = money_of(r)
+    rows = [_alternative_row(a, r.plan, paid, view) for a in r.alternatives]
     if r.plan is not None:
         won = Alternative(r.plan.kind, r.plan, Text("cell_recommended"))
         others = [a for a in r.alternatives if a.kind != r.plan.kind]
-        rows = [_alternative_row(a, r.plan, money, view) for a in (won, *others)]
+        rows = [_alternative_row(a, r.plan, paid, view) for a in (won, *others)]
     columns = [
         view.style.say("col_plan"),
-        view.style.say(Text.of("axis_money_month", currency=money.code)),
+        view.style.say(Text.of("axis_money_month", currency=paid.code)),
         view.style.say("col_over_best"),
         view.style.say("col_quality"),
         view.style.say("col_why"),
     ]
-    table(columns, rows, view.style.say("title_alternatives"))
+    table(columns, rows, view.style.say("title_alternatives"), view.lang)
 
 
 def _look(d: Deployment) -> None:
@@ -169,25 +195,38 @@ def deployments(plan: Plan, view: View) -> None:
         for d in plan.deployments
     ]
     keys = ("field_model", "col_devices", "col_setup", "col_terms", "col_utilisation")
-    table([say(k) for k in keys], rows, say("title_deployments"))
+    table([say(k) for k in keys], rows, say("title_deployments"), view.lang)
+    looks(plan, view)
+
+
+def looks(plan: Plan, view: View) -> None:
+    """Draw a button to the working of everything the plan runs."""
+    row = st.container(horizontal=True)
     for index, d in enumerate(plan.deployments):
         text = Text.of("ui_why_this", model=d.part.model_name, hw=d.part.hw_name)
-        st.button(view.say(text), key=f"look_{index}", on_click=_look, args=(d,))
+        row.button(view.say(text), key=f"look_{index}", on_click=_look, args=(d,))
 
 
 def flows(plan: Plan, view: View) -> None:
     """Draw which option serves how much of which class."""
     say = view.style.say
+    served = [(s, o) for o in plan.options for s in o.served]
+    classes = list(dict.fromkeys(c.name for c in plan.classes))
+    served.sort(key=lambda one: (classes.index(one[0].class_name), -one[0].share_of_class))
     rows: list[tuple[Cell, ...]] = [
-        (s.class_name, o.name, f"{s.share_of_class:.0%}", s.requests_per_month)
-        for o in plan.options
-        for s in o.served
+        (
+            view.style.named(s.class_name),
+            view.style.named(o.name),
+            f"{share_words(100 * s.share_of_class)}%",
+            view.style.count(s.requests_per_month),
+        )
+        for s, o in served
     ]
     if not rows:
         return
     st.subheader(view.say("title_flows"), anchor=False)
     keys = ("col_class_of_requests", "col_served_by", "col_share", "axis_requests_month")
-    table([say(k) for k in keys], rows, say("title_flows"))
+    table([say(k) for k in keys], rows, say("title_flows"), view.lang)
 
 
 def binding(r: Recommendation, view: View) -> None:
@@ -195,16 +234,33 @@ def binding(r: Recommendation, view: View) -> None:
     if not r.binding:
         return
     st.subheader(view.say("title_binding"), anchor=False)
-    say, money = view.style.say, money_of(r)
+    say, paid = view.style.say, money_of(r)
     rows: list[tuple[Cell, ...]] = [
         (
             limit_words(b.name, view.lang),
-            value_words(b.value, b.unit, r),
-            value_words(b.used, b.unit, r),
-            money.of(b.saved_usd_per_month),
+            value_words(b.value, b.unit, r, view.lang),
+            value_words(b.used, b.unit, r, view.lang),
+            paid.of(b.saved_usd_per_month),
         )
         for b in r.binding
     ]
-    saved = view.style.say(Text.of("col_saved", currency=money.code))
+    saved = view.style.say(Text.of("col_saved", currency=paid.code))
     keys = ("col_limit", "col_stated", "col_used")
-    table([*(say(k) for k in keys), saved], rows, say("title_binding"))
+    table([*(say(k) for k in keys), saved], rows, say("title_binding"), view.lang)
+
+
+def doubts(r: Recommendation, view: View) -> None:
+    """Draw how sure the answer is, what would flip it, and the way to all of it."""
+    u = r.uncertainty
+    if u is None or r.plan is None:
+        return
+    st.subheader(view.say("title_doubts"), anchor=False)
+    text = Text.of(
+        "ui_doubts",
+        samples=u.samples,
+        cheapest=f"{u.probability_cheapest.get(r.plan.kind, 0.0):.0%}",
+        feasible=f"{u.probability_feasible:.0%}",
+    )
+    flips = [plain(flip_words(f, r, view.lang)) for f in u.flips[:MOST_FLIPS]]
+    st.markdown("\n".join(f"- {line}" for line in (view.say(text), *flips)))
+    st.button(view.say("ui_more_doubts"), on_click=state.go_to, args=("sensitivity",))

@@ -109,7 +109,12 @@ def unpack(packed: str) -> str:
 
 def as_toml(scenario: Scenario) -> str:
     """Return a scenario as TOML; what stands at its default is left out."""
-    return tomli_w.dumps(_stated(scenario))
+    return _as_toml(msgspec.json.encode(scenario))
+
+
+@lru_cache(maxsize=64)
+def _as_toml(encoded: bytes) -> str:
+    return tomli_w.dumps(_stated(msgspec.json.decode(encoded, type=Scenario)))
 
 
 def _stated(record: msgspec.Struct) -> dict[str, object]:
@@ -211,9 +216,12 @@ READ: dict[str, Callable[[Scenario], Value]] = {
     "osl": lambda s: _rounded(_mean(s, "osl")),
     "floor": _floor,
     "ttft_s": lambda s: _limit(s, "ttft_s"),
+    "tpot_s": lambda s: _limit(s, "tpot_s"),
     "e2e_s": lambda s: _limit(s, "e2e_s"),
     "privacy": _privacy,
     "budget": lambda s: s.limits.per_month,
+    "power_w": lambda s: s.limits.power_w,
+    "carbon": lambda s: s.limits.kgco2e_per_month,
     "currency": lambda s: s.money.currency,
     "site": lambda s: s.money.site,
     "growth": lambda s: s.workload.growth_per_year,
@@ -330,9 +338,12 @@ WRITE: dict[str, Callable[[Scenario, Any], Scenario]] = {
     "osl": lambda s, v: _with_lengths(s, "osl", float(v)),
     "floor": _with_floor,
     "ttft_s": lambda s, v: _with_limit(s, "ttft_s", v),
+    "tpot_s": lambda s, v: _with_limit(s, "tpot_s", v),
     "e2e_s": lambda s, v: _with_limit(s, "e2e_s", v),
     "privacy": lambda s, v: _classes(s, lambda c: replace(c, privacy=v)),
     "budget": lambda s, v: replace(s, limits=replace(s.limits, per_month=v)),
+    "power_w": lambda s, v: replace(s, limits=replace(s.limits, power_w=v)),
+    "carbon": lambda s, v: replace(s, limits=replace(s.limits, kgco2e_per_month=v)),
     "currency": lambda s, v: replace(s, money=replace(s.money, currency=v)),
     "site": lambda s, v: replace(s, money=replace(s.money, site=v or "world")),
     "growth": lambda s, v: replace(s, workload=replace(s.workload, growth_per_year=v or 0.0)),

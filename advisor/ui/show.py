@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
@@ -19,13 +20,15 @@ _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d
 Cell = str | float
 
 
-def signed(value: float) -> str:
-    """Return a number of either sign with three significant digits."""
-    return f"-{significant(-value)}" if value < 0 else significant(value)
+def signed(value: float, lang: str = "en") -> str:
+    """Return a number of either sign with three significant digits; whole ones as they are."""
+    if value == round(value) and abs(value) < 1e5:
+        return f"{value:,.0f}"
+    return f"-{significant(-value, lang=lang)}" if value < 0 else significant(value, lang=lang)
 
 
-def _cell(value: Cell) -> str:
-    return plain(value) if isinstance(value, str) else signed(float(value))
+def _cell(value: Cell, lang: str) -> str:
+    return plain(value) if isinstance(value, str) else signed(float(value), lang)
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
@@ -37,10 +40,42 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return out.getvalue()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], alt: str) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], alt: str, lang: str) -> None:
     """Draw a small table as HTML, which screen readers can walk."""
-    shown = [dict(zip(map(plain, columns), map(_cell, row), strict=True)) for row in rows]
+    heads = [plain(c) for c in columns]
+    shown = [dict(zip(heads, (_cell(c, lang) for c in row), strict=True)) for row in rows]
     st.table(shown, hide_index=True, alt=alt)
+
+
+def csv_button(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], key: str, view: View
+) -> None:
+    """Draw the button that hands a table out as a file."""
+    st.download_button(
+        view.say("ui_csv"),
+        as_csv(columns, rows),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"{key}_csv",
+        on_click="ignore",
+    )
+
+
+def html_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], alt: str, foreign: Collection[int]
+) -> None:
+    """Draw a table of texts; the columns ``foreign`` are marked as English for screen readers."""
+
+    def cells(row: Sequence[str]) -> str:
+        mark = [' lang="en"' if i in foreign else "" for i in range(len(row))]
+        told = (f"<td{m}>{html.escape(c)}</td>" for m, c in zip(mark, row, strict=True))
+        return f"<tr>{''.join(told)}</tr>"
+
+    head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
+    st.html(
+        f'<div class="facts" tabindex="0" role="region" aria-label="{html.escape(alt)}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(map(cells, rows))}</tbody></table></div>"
+    )
 
 
 def chart(found: Chart, view: View, key: str, title: str = "") -> None:
@@ -50,15 +85,8 @@ def chart(found: Chart, view: View, key: str, title: str = "") -> None:
     st.plotly_chart(found.figure, key=key, alt=found.alt, config=_CONFIG)
     st.caption(plain(found.alt))
     with st.expander(view.say("ui_as_table")):
-        table(found.columns, found.rows, found.alt)
-        st.download_button(
-            view.say("ui_csv"),
-            as_csv(found.columns, found.rows),
-            file_name=f"{key}.csv",
-            mime="text/csv",
-            key=f"{key}_csv",
-            on_click="ignore",
-        )
+        table(found.columns, found.rows, found.alt, view.lang)
+        csv_button(found.columns, found.rows, key, view)
 
 
 def tile(name: Text | str, value: str, below: str, e: Estimate | None, view: View) -> None:
@@ -71,6 +99,7 @@ def tile(name: Text | str, value: str, below: str, e: Estimate | None, view: Vie
         delta_arrow="off",
         help=view.say(e.because) if e else None,
         border=True,
+        height="stretch",
     )
 
 
@@ -99,4 +128,5 @@ def metric(label: str, e: Estimate | None, view: View, unit: str = "") -> None:
         delta_arrow="off",
         help=view.say(e.because),
         border=True,
+        height="stretch",
     )

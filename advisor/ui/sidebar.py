@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
 import streamlit as st
 
-from advisor.catalogue import devices, models, prices
+from advisor.catalogue import devices, models
+from advisor.report.error_text import error_text
 from advisor.report.locale import say, words
 from advisor.ui import state
 from advisor.ui.asked import Asked, estimate_command, link, recommend_command
@@ -34,12 +36,10 @@ def language() -> str:
 
 @cache
 def _thing(key: str, name: str) -> str:
-    """Return what a device, model or site is called."""
+    """Return what a device or model is called."""
     if key in ("hw", "rent", "owned_hw"):
         return devices.read_device(name).name
-    if key == "model" and name in models.model_ids():
-        return models.read_model(name).name
-    return prices.get_site(name).name if key == "site" else name
+    return models.read_model(name).name if key == "model" and name in models.model_ids() else name
 
 
 def _shown(field: Field, lang: str) -> Callable[[str], str]:
@@ -49,6 +49,8 @@ def _shown(field: Field, lang: str) -> Callable[[str], str]:
                 return say("ui_own", lang)
             example = examples()[choice]
             return example.title_zh if lang == "zh" else example.title
+        if field.key == "site":
+            return words(lang).get(f"site_{choice}", choice)
         return words(lang).get(f"choice_{choice}") or _thing(field.key, choice)
 
     return name
@@ -114,7 +116,7 @@ def fields(lang: str) -> Asked:
 def address_of(view: View) -> str:
     """Return the link to this page and question, every field in it."""
     address = (st.context.url or "").split("?")[0]
-    return link(address, view.asked, view.lang, view.data)
+    return link(address, view.asked, view.lang, view.data, view.overlay is not None)
 
 
 def _ways_out(view: View) -> None:
@@ -135,8 +137,22 @@ def _ways_out(view: View) -> None:
     st.code(commands, language="bash", wrap_lines=True)
 
 
+def _every_field(view: View) -> None:
+    """Draw the scenario as text: what has no field of its own is set there."""
+    text = as_toml(view.asked.scenario)
+    # A key of its own for each scenario: fields changed elsewhere show in the text.
+    key = f"scenario_text_{zlib.crc32(text.encode()):x}"
+    st.caption(view.say("ui_every_field_help"))
+    st.text_area(
+        view.say("ui_every_field"), text, height=320, key=key, label_visibility="collapsed"
+    )
+    st.button(view.say("ui_apply"), key="apply_text", on_click=state.take_text, args=(key,))
+
+
 def carry(view: View) -> None:
     """Draw what a viewer takes along: link, scenario file, command; and the way back in."""
+    with st.sidebar.expander(say("ui_every_field", view.lang)):
+        _every_field(view)
     with st.sidebar.expander(say("ui_carry", view.lang)):
         _ways_out(view)
         st.file_uploader(
@@ -146,6 +162,6 @@ def carry(view: View) -> None:
             max_upload_size=1,
             on_change=state.take_upload,
         )
-        wrong = st.session_state.get(state.UPLOAD_ERROR)
-        if wrong:
-            st.error(plain(wrong))
+    wrong = st.session_state.get(state.UPLOAD_ERROR)
+    if wrong:
+        st.sidebar.error(plain(error_text(wrong, view.lang)))

@@ -33,6 +33,8 @@ def seed(data: str) -> None:
     notices = list(wrong)
     if given.get("data", data) != data:
         notices.append(Text.of("ui_data_changed", old=given["data"][:12], new=data))
+    if given.get("mine"):
+        notices.append(Text.of("ui_mine_absent"))
     st.session_state[_NOTICES] = tuple(notices)
 
 
@@ -82,7 +84,19 @@ def take_upload() -> None:
         text = upload.getvalue().decode("utf-8", "replace")
         read_own(text, upload.name)
     except AdvisorError as error:
-        st.session_state[UPLOAD_ERROR] = error.message
+        st.session_state[UPLOAD_ERROR] = error
+        return
+    take_own(text)
+
+
+def take_text(key: str) -> None:
+    """Make the scenario typed into a text area the base, or keep what is wrong; callback."""
+    st.session_state[UPLOAD_ERROR] = None
+    text = str(st.session_state[key])
+    try:
+        read_own(text, "scenario.toml")
+    except AdvisorError as error:
+        st.session_state[UPLOAD_ERROR] = error
         return
     take_own(text)
 
@@ -113,8 +127,8 @@ def held() -> Asked:
     return asked_of(values, own)
 
 
-def follow(asked: Asked, lang: str, data: str) -> None:
+def follow(asked: Asked, lang: str, data: str, mine: bool) -> None:
     """Keep the address bar's link complete: every field, also those at their defaults."""
-    wanted = as_query(asked, lang, data)
+    wanted = as_query(asked, lang, data, mine)
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -53,8 +54,15 @@ class Once(Generic[T]):
                     self._found.popitem(last=False)
             return value
 
+    def known(self, key: object) -> T | None:
+        """Return the answer of a key if it has been given already."""
+        with self._guard:
+            return self._found.get(key)
+
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
+_replays = threading.BoundedSemaphore(1)
+"""The first replay on a machine compiles for minutes: plans without one don't wait for it."""
 _recommendations: Once[Recommendation] = Once()
 _breakevens: Once[Breakeven] = Once()
 _fleets: Once[list[Part]] = Once()
@@ -64,26 +72,32 @@ def _key(scenario: Scenario) -> bytes:
     return msgspec.json.encode(scenario)
 
 
-def recommended(scenario: Scenario) -> Recommendation:
-    """Return the recommendation without replay."""
+def recommended(scenario: Scenario, replayed: bool = False) -> Recommendation:
+    """Return the recommendation; ``replayed``: checked by replay and mended until it holds."""
+    from advisor.optimizer.play import simulate_with
     from advisor.optimizer.recommend import recommend
 
     def run() -> Recommendation:
-        with _slots:
-            return recommend(scenario)
+        with _replays if replayed else _slots:
+            return recommend(scenario, simulate=simulate_with(Path()) if replayed else None)
 
-    return _recommendations.get(_key(scenario), run)
+    return _recommendations.get((replayed, _key(scenario)), run)
 
 
-def planned_fleets(scenario: Scenario) -> list[Part]:
+def known_recommendation(scenario: Scenario, replayed: bool) -> Recommendation | None:
+    """Return the recommendation if somebody has asked for it already; takes no time."""
+    return _recommendations.known((replayed, _key(scenario)))
+
+
+def planned_fleets(scenario: Scenario, replayed: bool = False) -> list[Part]:
     """Return the fleets of the recommended plan's busiest hour; none if nothing fits."""
     from advisor.ui.play import planned
 
     def run() -> list[Part]:
-        with _slots:
-            return planned(scenario)
+        with _replays if replayed else _slots:
+            return planned(scenario, replayed)
 
-    return _fleets.get(_key(scenario), run)
+    return _fleets.get((replayed, _key(scenario)), run)
 
 
 def broken_even(scenario: Scenario) -> Breakeven:

@@ -11,9 +11,10 @@ from advisor.optimizer.result import Recommendation
 from advisor.report.figures import figures_html
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
+from advisor.report.recommend_text import replay_words
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.schema.text import Text
-from advisor.ui import plans
+from advisor.ui import plans, state
 from advisor.ui.asked import recommend_command
 from advisor.ui.infeasible import ways_out
 from advisor.ui.sidebar import address_of
@@ -53,27 +54,47 @@ def _notes(r: Recommendation, view: View) -> None:
         "ui_searched",
         models=searched.models,
         devices=searched.devices,
-        evaluated=f"{searched.evaluated:,}",
+        evaluated=view.style.count(searched.evaluated),
         oldest=str(r.oldest_price or "–"),
     )
     st.caption(view.say(text))
 
 
+def _checked(r: Recommendation, view: View) -> None:
+    """Say whether the plan was replayed; if not, offer it."""
+    if r.replays:
+        told = [plain(replay_words(one, r, view.lang)) for one in r.replays[:1]]
+        st.markdown("  \n".join(told))
+        return
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.caption(view.say("ui_not_replayed"))
+    row.button(view.say("ui_check"), key="check", on_click=_check)
+
+
+def _check() -> None:
+    """Ask for the plan checked by replay; callback."""
+    state.change(replayed="yes")
+
+
 def show(view: View) -> None:
     """Draw the page."""
+    scenario = view.asked.scenario
+    title = scenario.title_zh if view.lang == "zh" else scenario.title
+    st.title(plain(title or scenario.title), anchor=False)
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario)
-    st.title(plain(r.title_zh if view.lang == "zh" else r.title), anchor=False)
+        r = recommended(scenario, view.asked.replayed)
     if r.plan is None:
         ways_out(r, view)
         plans.alternatives(r, view)
         return
     st.markdown(f"#### {plain(verdict_sentence(r, view.lang))}")
     plans.headline(r, r.plan, view)
+    _checked(r, view)
     plans.alternatives(r, view)
     plans.flows(r.plan, view)
     plans.deployments(r.plan, view)
     plans.binding(r, view)
+    plans.doubts(r, view)
     _notes(r, view)
     _files(r, view)
 

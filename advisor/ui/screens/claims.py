@@ -51,6 +51,7 @@ def _one(answer: Answer, view: View) -> None:
             [view.style.say(k) for k in keys],
             [_row(check, view) for check in answer.checks],
             view.style.say(answer.headline),
+            view.lang,
         )
         errors = [claim_file().error[number - 1] for number in claim.corrects]
         told = [("claim_assumes", both.of(lang)) for both in claim.assumes]
@@ -78,7 +79,7 @@ def show(view: View) -> None:
         (str(e.number), e.place.of(lang), e.wrong.of(lang), e.right.of(lang)) for e in file.error
     ]
     keys = ("col_number", "col_place", "col_wrong", "col_right")
-    table([view.style.say(k) for k in keys], rows, view.style.say("title_errors"))
+    table([view.style.say(k) for k in keys], rows, view.style.say("title_errors"), view.lang)
     st.download_button(
         view.say("ui_json"),
         claims_json(answers, lang),

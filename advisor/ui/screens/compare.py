@@ -6,6 +6,7 @@ import streamlit as st
 
 from advisor.charts.breakeven import breakeven
 from advisor.charts.cost_stack import cost_stack
+from advisor.charts.money_flow import money_flow
 from advisor.charts.pareto import pareto
 from advisor.charts.quality_size import quality_size, sized_models
 from advisor.schema.workload import SECONDS_PER_MONTH
@@ -27,13 +28,16 @@ def _volume(view: View) -> float:
 
 def _plans(view: View) -> None:
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario)
+        r = recommended(view.asked.scenario, view.asked.replayed)
     money = money_of(r)
     if r.plan is None:
         ways_out(r, view)
     else:
         chart(pareto(r, view.style, money), view, "pareto", "title_pareto")
         chart(cost_stack(r, view.style, money), view, "cost_stack", "title_cost_stack")
+        if r.plan.usd_per_month.value > 0:
+            found = money_flow(r.plan, view.style, money)
+            chart(found, view, "money_flow", "title_money_flow")
     with st.spinner(view.say("ui_working")):
         volumes = broken_even(view.asked.scenario)
     if any(v is not None for p in volumes.points for v in p.usd_per_month.values()):

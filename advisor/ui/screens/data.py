@@ -10,11 +10,11 @@ from advisor.calibration.points import validation_points
 from advisor.catalogue import devices, engines, models, quality
 from advisor.charts.validation import Pair, validation
 from advisor.report import catalogue
-from advisor.report.catalogue import Table
+from advisor.report.catalogue import FREE_TEXT, Table, in_words
 from advisor.report.locale import say
 from advisor.schema.text import Text
 from advisor.ui import mine
-from advisor.ui.show import as_csv, chart
+from advisor.ui.show import chart, csv_button, html_table
 from advisor.ui.view import View, current
 
 _KINDS = {
@@ -31,42 +31,6 @@ _IDS = {
     "quality": quality.score_ids,
     "prices": devices.device_ids,
     "engines": engines.engine_ids,
-}
-# Column of the catalogue's tables → key of its heading. (A text standing alone in a page would
-# be drawn.)
-_HEADS = {
-    "id": "col_id",
-    "params 1e9": "col_params",
-    "active 1e9": "col_active",
-    "context": "col_context",
-    "licence": "col_licence",
-    "release": "col_release",
-    "reference of": "col_reference",
-    "class": "col_class",
-    "TDP W": "col_tdp",
-    "price": "col_price",
-    "terms": "col_terms",
-    "seller": "col_seller",
-    "region": "col_region",
-    "date": "col_date",
-    "source": "col_source",
-    "name": "col_name",
-    "scores": "col_scores",
-    "benchmark": "col_benchmark",
-    "score": "col_score",
-    "setting": "col_setting",
-    "variant": "col_variant",
-    "version": "col_version",
-    "runs on": "col_runs_on",
-    "default for": "col_default_for",
-    "bits": "col_bits",
-    "head bits": "col_head_bits",
-    "computes in": "col_computes_in",
-    "fact (SI units)": "col_fact",
-    "value": "col_value",
-    "grade": "col_grade",
-    "source [accessed]": "col_source_accessed",
-    "note": "col_note",
 }
 
 
@@ -86,20 +50,22 @@ SEEN = ("exact", "measured", "calibrated")
 
 def _draw(found: Table, key: str, view: View) -> None:
     """Draw a long table; text stays text."""
-    heads = [view.style.say(_HEADS[c]) if c in _HEADS else c for c in found.columns]
-    columns = {head: [row[i] for row in found.rows] for i, head in enumerate(heads)}
+    told = in_words(found, view.lang)
+    columns = {head: [row[i] for row in told.rows] for i, head in enumerate(told.columns)}
     alt = view.style.say("alt_data_table")
     st.dataframe(
         columns, hide_index=True, key=key, alt=alt, height=min(420, 40 + 35 * len(found.rows))
     )
-    st.download_button(
-        view.say("ui_csv"),
-        as_csv(heads, found.rows),
-        file_name=f"{key}.csv",
-        mime="text/csv",
-        key=f"{key}_csv",
-        on_click="ignore",
-    )
+    csv_button(told.columns, told.rows, key, view)
+
+
+def _entry(found: Table, key: str, view: View) -> None:
+    """Draw all facts of one entry; what stays in its source's language is marked as such."""
+    told = in_words(found, view.lang)
+    foreign = {i for i, column in enumerate(found.columns) if column in FREE_TEXT}
+    html_table(told.columns, told.rows, view.style.say("alt_data_table"), foreign)
+    st.caption(view.say("data_original"))
+    csv_button(told.columns, told.rows, key, view)
 
 
 def _wrong(view: View) -> None:
@@ -160,7 +126,7 @@ def _facts(view: View) -> None:
             placeholder=view.say("ui_choose"),
         )
         if name:
-            _draw(catalogue.entry(kind, name), f"entry_table_{kind}", view)
+            _entry(catalogue.entry(kind, name), f"entry_table_{kind}", view)
 
 
 if __name__ == "__main__":

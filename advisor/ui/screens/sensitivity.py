@@ -22,7 +22,7 @@ def _sure(u: Uncertainty, view: View) -> None:
     say = view.style.say
     ordered = sorted(u.probability_cheapest.items(), key=lambda item: -item[1])
     rows = [(plan_name(kind, view.style), f"{share:.0%}") for kind, share in ordered]
-    table([say("col_plan"), say("col_probability")], rows, say("title_sure"))
+    table([say("col_plan"), say("col_probability")], rows, say("title_sure"), view.lang)
     text = Text.of(
         "ui_sure",
         samples=u.samples,
@@ -37,7 +37,7 @@ def show(view: View) -> None:
     """Draw the page."""
     st.title(view.say("page_sensitivity"), anchor=False)
     with st.spinner(view.say("ui_working")):
-        r = recommended(view.asked.scenario)
+        r = recommended(view.asked.scenario, view.asked.replayed)
     if r.plan is None:
         ways_out(r, view)
         return

@@ -11,8 +11,10 @@ from advisor.charts.workings import workings
 from advisor.report.estimate_json import estimate_csv, estimate_json
 from advisor.report.estimate_text import verdict
 from advisor.report.explain import explain_text
+from advisor.ui.plans import looks
 from advisor.ui.show import chart, metric
 from advisor.ui.view import View, current, estimated, plain
+from advisor.ui.work import known_recommendation
 
 
 def _files(view: View) -> None:
@@ -28,9 +30,13 @@ def _files(view: View) -> None:
 
 def show(view: View) -> None:
     """Draw the page."""
-    r = estimated(view)
     st.title(view.say("page_why"), anchor=False)
+    r = estimated(view)
     st.markdown("  \n".join(map(plain, verdict(r, view.lang))))
+    known = known_recommendation(view.asked.scenario, view.asked.replayed)
+    if known is not None and known.plan is not None and known.plan.deployments:
+        st.caption(view.say("why_plan"))
+        looks(known.plan, view)
     tiles = st.columns(4)
     price = r.asked.rented or r.asked.owned
     for column, label, estimate, unit in zip(
