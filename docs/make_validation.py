@@ -11,9 +11,11 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from advisor.calibration.device_write import fit_all
 from advisor.calibration.serving_fits import left_out, median_error
 from advisor.calibration.serving_run import runs_of
 from advisor.calibration.validate import (
@@ -105,6 +107,43 @@ def scheme_rows(path: Path) -> list[str]:
     return lines
 
 
+WHO = {
+    "decode, one sequence": ("decode", ()),
+    "decode, one sequence: servers' GPUs and cards": ("decode", ("gpu", "npu")),
+    "decode, one sequence: PCs (Apple among them)": ("decode", ("pc",)),
+    "decode, one sequence: phones": ("decode", ("phone",)),
+    "decode, one sequence: servers' processors": ("decode", ("cpu-server",)),
+    "prefill: GPUs, cards and PCs (Apple among them)": ("prefill", ("gpu", "npu", "pc")),
+    "prefill: phones and servers' processors": ("prefill", ("phone", "cpu-server")),
+}
+"""Line of the table → metric and device classes (none: all)."""
+
+
+def pooled_rows(device: Path) -> list[str]:
+    """Return pooled errors of device benchmarks by what was left out, all classes fitted anew."""
+    with TemporaryDirectory() as folder:
+        fits = fit_all(device, Path(folder), width_file().fitted, lambda _: True)
+    lines = [
+        "| what | rows | in sample | left-out (device, model, engine) | left-out device |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (metric, classes) in WHO.items():
+        cells = []
+        for side in ("inside", "groups", "devices"):
+            found = [
+                abs(math.expm1(left.off))
+                for fit in fits
+                for left in getattr(fit, side)
+                if left.case.row.metric == metric
+                and (not classes or left.case.device.device_class in classes)
+            ]
+            middle = percent(float(np.median(found))) if found else "–"
+            cells.append(f"{middle} ({len(found)})")
+        rows = cells[0].split("(")[1].rstrip(")")
+        lines.append(f"| {name} | {rows} | {' | '.join(cells)} |")
+    return lines
+
+
 def class_notes() -> list[str]:
     """Return, for each set of constants, what its notes say of left-out errors."""
     lines = []
@@ -127,12 +166,12 @@ def width_table() -> list[str]:
     return lines
 
 
-def stated_note(lines: Sequence[Line]) -> str:
+def stated_note(what: str, lines: Sequence[Line]) -> str:
     """Return how many of the fully described rows were refused."""
     refused, stated = refused_share(lines)
     return (
-        f"Of {stated} figures of rows that state model, lengths, batch and format, {refused} "
-        f"({percent(refused / stated)}) are refused:\n"
+        f"Of {stated} figures ({what}) of rows that state model, lengths, batch and format, "
+        f"{refused} ({percent(refused / stated)}) are refused.\n"
     )
 
 
@@ -201,6 +240,10 @@ def main(serving: Path, device: Path) -> None:
         "\n## Held out: other ways to leave out\n",
         "Medians over all runs of a kind.\n",
         *scheme_rows(serving),
+        "\n## Held out: devices\n",
+        "Medians over all rows of all classes, with the number of rows. A class with one device has",
+        "no left-out device; the errors of single classes follow.\n",
+        *pooled_rows(device),
         "\n## Held out: device classes\n",
         *class_notes(),
         "\n## In sample: serving runs with the constants as shipped\n",
@@ -210,7 +253,8 @@ def main(serving: Path, device: Path) -> None:
         *summary_table(summary_rows(speeds)),
         "\n![Decode speed predicted over measured](validation-decode.svg)",
         "\n## Refused rows\n",
-        stated_note([*runs, *speeds]),
+        stated_note("both files", [*runs, *speeds]),
+        stated_note("device benchmarks alone", speeds),
         *(f"- {n} x {why}" for why, n in refusals([x for x in (*runs, *speeds) if x.stated])),
         "\nAll refusals:\n",
         *(f"- {count} x {reason}" for reason, count in refusals([*runs, *speeds])),
