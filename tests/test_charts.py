@@ -339,7 +339,9 @@ def test_an_input_without_effect_is_no_bar():
 
 
 def test_a_load_no_plan_serves_is_said():
-    points = tuple(rc.BreakevenPoint(v, {"mix": v / 10}, {"mix": 1}, "mix") for v in (1e3, 1e4, 1e5))
+    points = tuple(
+        rc.BreakevenPoint(v, {"mix": v / 10}, {"mix": 1}, "mix") for v in (1e3, 1e4, 1e5)
+    )
     curve = rc.Breakeven("x", points, ())
     assert "No plan serves" in breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
     assert "No plan serves" not in breakeven_chart.breakeven(curve, EN, YUAN, 1e5).alt

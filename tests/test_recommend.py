@@ -27,7 +27,7 @@ from advisor.report.locale import named
 from advisor.report.numbers import width
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
-from advisor.report.recommend_text import recommend_text
+from advisor.report.recommend_text import deployment_words, recommend_text
 from advisor.report.recommend_verdict import parse_verdict, verdict_sentence
 from advisor.report.recommend_words import kind_words, money
 
@@ -143,8 +143,13 @@ def check_safer(rec, parts, lang):
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_text_fits_a_terminal(name, lang):
-    lines = recommend_text(answer(name), lang).splitlines()
-    assert len(lines) <= 24
+    rec = answer(name)
+    lines = recommend_text(rec, lang).splitlines()
+    whole = len(rec.plan.deployments) + len(rec.plan.options) if rec.plan else 0
+    assert len(lines) <= 24 + max(whole - 1, 0)
+    told = "".join(lines).replace(" ", "")
+    for row in rec.plan.deployments if rec.plan else ():
+        assert deployment_words(row, rec, lang, "rec_pool").replace(" ", "") in told
     assert max(width(line) for line in lines) <= 80
 
 

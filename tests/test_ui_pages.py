@@ -300,7 +300,7 @@ def test_why_leads_to_what_the_plan_runs():
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_an_error_stands_below_its_pages_title_in_the_readers_language(lang):
-    test = opened("why", lang, model="deepseek-v3", hw="a10", precision="fp8")
+    test = opened("why", lang, model="deepseek-v3", hw="a10", precision="bf16")
     healthy(test, lang)
     assert test.title[0].value == words(lang)["page_why"]
     assert bool(CJK.search(test.error[0].value)) == (lang == "zh")

@@ -83,6 +83,7 @@ def _softmax(c: JsonFields, family: _Family, _: int, kind: str) -> tuple[Mixer, 
         head_dim=dim,
         window_tokens=c.size("sliding_window") if kind == "sliding_attention" else None,
         gated_output=family.linear_every > 0 and c.get("attn_output_gate", bool, True),
+        norm_across_heads=norm == "full",
     ), other
 
 

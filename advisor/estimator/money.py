@@ -118,8 +118,9 @@ Dated = tuple[Estimate, dt.date]
 
 @lru_cache(maxsize=512)
 def _catalogue_prices(device_id: str) -> tuple[Dated | None, Dated | None]:
-    rent = rented_per_hour(prices.rentals(device_id))
-    return rent, owned_per_hour(get_device(device_id), prices.purchases(device_id))
+    rent, bought = rented_per_hour(prices.rentals(device_id)), prices.purchases(device_id)
+    # A device of the user's own file has no purchase row, and no entry to look up.
+    return rent, owned_per_hour(get_device(device_id), bought) if bought else None
 
 
 def hourly_prices(

@@ -118,6 +118,7 @@ def on_device_option(
         quality_source=next((f.source for f in facts if f), ""),
         tokens=(tokens,),
         user=user,
+        on_devices=(setup,),
     )
 
 

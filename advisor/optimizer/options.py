@@ -10,6 +10,7 @@ import numpy as np
 
 from advisor.cost.amount import Amount
 from advisor.cost.deployment import hosting_usd_per_month
+from advisor.estimator.setup import Setup
 from advisor.optimizer.candidates import Candidate
 from advisor.optimizer.demand import HOURS_PER_MONTH, ClassDemand
 from advisor.optimizer.electricity import DevicePower, Site, device_power
@@ -110,6 +111,8 @@ class Option:
         What each of ``parts`` makes of the workload's lengths.
     user
         What it takes of users' own devices, if it runs there.
+    on_devices
+        What runs on users' own devices.
     sent
         ``(C,)`` share that reaches the second of two parts; ``share_to_large`` is its mean.
     """
@@ -136,6 +139,7 @@ class Option:
     tokens: tuple[TokenUse, ...] = ()
     user: UserSide | None = None
     sent: Floats | None = None
+    on_devices: tuple[Setup, ...] = ()
 
     @property
     def reach(self) -> tuple[Floats, ...]:

@@ -208,6 +208,7 @@ def _mixed(small: Option, large: Option, of_small: Floats, of_large: Floats) -> 
         "most_share": min(small.most_share, large.most_share),
         "half80": np.hypot((1.0 - of_large) * small.half80, of_large * large.half80),
         "user": small.user or large.user,
+        "on_devices": (*small.on_devices, *large.on_devices),
         "apis": (*small.apis, *large.apis),
         "tokens": (*small.tokens, *large.tokens),
     }

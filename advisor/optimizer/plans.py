@@ -178,10 +178,10 @@ def _deployment(use: PoolUse, factors: dict[str, float]) -> Deployment:
 
 
 def _spread(question: Question, option: Option, metric: str) -> Spread:
-    """Half-widths of a latency: those of the option's weakest deployment."""
+    """Half-widths of a latency: those of the option's weakest deployment or device."""
     found = EXACT
-    for index, _ in option.uses:
-        setup = question.pools[index].candidate.setup
+    setups = [question.pools[index].candidate.setup for index, _ in option.uses]
+    for setup in (*setups, *option.on_devices):
         try:
             row = width(metric, setup.evidence, setup.device.device_class, setup.kind)
         except MissingDataError:
@@ -201,8 +201,10 @@ def _latency(
         option = question.options[worst]
         value = float(getattr(option, f"{metric}_s")[c])
         spread = _spread(question, option, "ttft" if metric == "ttft" else "tpot")
-        because = Text.of("because_latency", name=option.name)
-        planned = estimate(value, spread, option.evidence, because)
+        stated = option.kind == "api"
+        why = "because_given_percentiles" if stated else "because_latency"
+        because = Text.of(why, name=option.name)
+        planned = estimate(value, spread, "exact" if stated else option.evidence, because)
         checks.append(LatencyCheck(metric, one.slo.percentile, planned, limit))
     return tuple(checks)
 

@@ -37,7 +37,8 @@ from advisor.schema.text import Text
 if TYPE_CHECKING:
     from advisor.optimizer.verify import Simulate
 
-SHOWN = 2
+SHOWN, SHOWN_BESIDE = 2, 1
+"""Options named of the recommended plan, and of the others."""
 """Options named in the verdict; the others are counted."""
 
 
@@ -149,22 +150,22 @@ def _verdict(
         winner=_names(winner.plan),
         usd_per_month=winner.usd_per_month,
         runner_kind=runner.kind if runner else None,
-        runner=_names(runner.plan) if runner else "",
+        runner=_names(runner.plan, SHOWN_BESIDE) if runner else "",
         runner_over_winner=runner.usd_per_month / winner.usd_per_month if runner else None,
         probability_cheapest=doubt.probability_cheapest.get(winner.kind) if doubt else None,
         flip=doubt.flips[0] if doubt and doubt.flips else None,
-        safer=_names(sure) if sure else "",
+        safer=_names(sure, SHOWN_BESIDE) if sure else "",
         safer_usd_per_month=sure.usd_per_month.value if sure else None,
         safer_probability=safer.probability if safer else None,
         as_planned=doubt.probability_as_planned if doubt else None,
     )
 
 
-def _names(one: Plan) -> str:
+def _names(one: Plan, most: int = SHOWN) -> str:
     """Return the options of a plan that serve most, and how many there are beside."""
     options = sorted(one.options, key=lambda o: -sum(s.requests_per_month for s in o.served))
-    rest = f" + {len(options) - SHOWN}" if len(options) > SHOWN else ""
-    return " + ".join(o.name for o in options[:SHOWN]) + rest
+    rest = f" + {len(options) - most}" if len(options) > most else ""
+    return " + ".join(o.name for o in options[:most]) + rest
 
 
 def _searched(facts: Facts, question: Question) -> Searched:

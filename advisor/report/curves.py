@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from advisor.optimizer.result import Front, PlanKind
 from advisor.optimizer.result_curves import Breakeven, BreakevenPoint
+from advisor.report.blocks import COLUMNS, cut
 from advisor.report.locale import say
 from advisor.report.numbers import count, pad, significant, wrap
-from advisor.report.recommend_text import COLUMNS, cut
 from advisor.report.recommend_words import kind_words
 from advisor.schema.text import Text
 

@@ -1,10 +1,13 @@
-"""A recommendation on a terminal: 24 lines of 80 columns."""
+"""A recommendation on a terminal of 80 columns, in 24 lines where the plan leaves room."""
 
 from __future__ import annotations
 
-from advisor.optimizer.result import Deployment, Plan, Recommendation, Replay, WayOut
+import math
+
+from advisor.optimizer.result import Alternative, Deployment, Plan, Recommendation, Replay, WayOut
+from advisor.report.blocks import COLUMNS, Block, fitted, listed, whole
 from advisor.report.locale import named, say
-from advisor.report.numbers import count, pad, width, wrap
+from advisor.report.numbers import count, wrap
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.report.recommend_words import (
     TERMS,
@@ -22,102 +25,69 @@ from advisor.report.recommend_words import (
 )
 from advisor.schema.text import Text
 
-COLUMNS = 80
 LINES = 24
-HEAD = 10
+"""So many lines, unless the plan itself needs more."""
 
 
 def recommend_text(rec: Recommendation, lang: str = "en") -> str:
-    """Render a recommendation: verdict, plan, bill, limits, others, doubt, data."""
-    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS)[:6], ""]
-    blocks = _plan_blocks(rec, lang) if rec.plan else _impossible_blocks(rec, lang)
-    data = _block("rec_data", [_data(rec, lang)], lang)
-    room = LINES - len(lines) - len(data)
-    return "\n".join([*lines, *_fitted(blocks, room), *data])
+    """Render a recommendation: verdict, plan, bill, limits, others, doubt, data.
 
-
-def _fitted(blocks: list[list[str]], room: int) -> list[str]:
-    """Put blocks in so much room; the longest are cut first."""
-    while sum(len(b) for b in blocks) > room:
-        longest = max(range(len(blocks)), key=lambda i: len(blocks[i]))
-        blocks[longest].pop()
-    return [line for block in blocks for line in block]
-
-
-def cut(text: str, columns: int) -> str:
-    """Shorten a text to so many columns.
-
-    >>> cut("abcdef", 4)
-    'abc…'
+    Plan, bill, limits and doubt are never cut; of the other rows as many as find room.
     """
-    if width(text) <= columns:
-        return text
-    while text and width(text) > columns - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    lines = [title_of(rec, lang), *wrap(verdict_sentence(rec, lang), COLUMNS), ""]
+    blocks = _plan_blocks(rec, lang) if rec.plan else _impossible_blocks(rec, lang)
+    data = _data(rec, lang)
+    shown, dropped = fitted(blocks, LINES - len(lines) - 1)
+    if dropped:
+        data += say(Text.of("rec_more", rows=dropped), lang)
+    return "\n".join([*lines, *shown, *whole(say("rec_data", lang), [data]).lines()])
 
 
-def _block(head: str, rows: list[str], lang: str) -> list[str]:
-    """Return rows under a head that stands beside the first."""
-    label = say(head, lang)
-    return [
-        pad(label if i == 0 else "", HEAD) + cut(row, COLUMNS - HEAD) for i, row in enumerate(rows)
-    ]
-
-
-def _wrapped(head: str, text: str, lang: str, most: int) -> list[str]:
-    lines = wrap(text, COLUMNS - HEAD)
-    if len(lines) > most:
-        lines = [*lines[: most - 1], cut(" ".join(lines[most - 1 :]), COLUMNS - HEAD)]
-    return _block(head, lines, lang)
-
-
-def _rows(head: str, rows: list[str], lang: str) -> list[str]:
-    """Return rows that may take two lines each."""
-    lines = [line for row in rows for line in wrap(row, COLUMNS - HEAD, "  ")[:2]]
-    return _block(head, lines, lang)
-
-
-def _plan_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
+def _plan_blocks(rec: Recommendation, lang: str) -> list[Block]:
     plan = rec.plan
     assert plan is not None
     blocks = [
-        _rows("rec_plan", _plan_rows(plan, rec, lang), lang),
-        _wrapped("rec_bill", bill_words(plan, rec, lang), lang, 3),
-        _rows("rec_classes", _class_rows(plan, lang), lang),
-        _block("rec_others", _other_rows(rec, lang), lang),
+        whole(say("rec_plan", lang), _plan_rows(plan, rec, lang)),
+        whole(say("rec_bill", lang), [bill_words(plan, rec, lang)]),
+        whole(say("rec_classes", lang), _class_rows(plan, lang)),
+        listed(say("rec_others", lang), _other_rows(rec, lang)),
     ]
     if rec.binding:
-        rows = [
-            say(
-                Text.of(
-                    "rec_bind",
-                    name=limit_words(b.name, lang),
-                    saved=money(b.saved_usd_per_month, rec, lang),
-                ),
-                lang,
-            )
-            for b in rec.binding[:2]
-        ]
-        blocks.append(_block("rec_binding", rows, lang))
+        blocks.append(listed(say("rec_binding", lang), _binding_rows(rec, lang)))
     if rec.uncertainty:
-        blocks.append(_wrapped("rec_sure", _sure(rec, lang), lang, 2))
-        flips = [flip_words(f, rec, lang) for f in rec.uncertainty.flips[:3]]
+        blocks.append(whole(say("rec_sure", lang), [_sure(rec, lang)]))
+        flips = [flip_words(f, rec, lang) for f in rec.uncertainty.flips]
         if flips:
-            blocks.append(_block("rec_flips", flips, lang))
+            blocks.append(listed(say("rec_flips", lang), flips))
     if rec.replays:
-        blocks.append(_wrapped("rec_replay", replay_words(rec.replays[0], rec, lang), lang, 2))
+        blocks.append(whole(say("rec_replay", lang), [replay_words(rec.replays[0], rec, lang)]))
     return blocks
 
 
-def deployment_words(d: Deployment, rec: Recommendation, lang: str) -> str:
-    """Return one deployment in a line."""
+def _binding_rows(rec: Recommendation, lang: str) -> list[str]:
+    return [
+        say(
+            Text.of(
+                "rec_bind",
+                name=limit_words(b.name, lang),
+                saved=money(b.saved_usd_per_month, rec, lang),
+            ),
+            lang,
+        )
+        for b in rec.binding
+    ]
+
+
+def deployment_words(
+    d: Deployment, rec: Recommendation, lang: str, key: str = "rec_deployment"
+) -> str:
+    """Return one deployment in a line; ``rec_pool`` leaves its engine out."""
     count_of = f"{d.part.devices_per_replica}x " if d.part.devices_per_replica > 1 else ""
     what = f"{d.part.model_name} @ {count_of}{d.part.hw_name} ({d.part.precision})"
     low, high = min(d.by_period), max(d.by_period)
     return say(
         Text.of(
-            "rec_deployment",
+            key,
             replicas=str(high) if low == high else f"{low}–{high}",
             what=what,
             terms=say(TERMS[d.terms], lang),
@@ -139,7 +109,7 @@ def share_words(percent: float) -> str:
 
 
 def _plan_rows(plan: Plan, rec: Recommendation, lang: str) -> list[str]:
-    rows = [deployment_words(d, rec, lang) for d in plan.deployments]
+    rows = [deployment_words(d, rec, lang, "rec_pool") for d in plan.deployments]
     month = sum(c.requests_per_month for c in plan.classes)
     for option in plan.options:
         if option.kind != "replicas":
@@ -164,10 +134,15 @@ def _class_rows(plan: Plan, lang: str) -> list[str]:
     return rows
 
 
+def _rank(a: Alternative) -> tuple[bool, float]:
+    """One mid-size model first: a mix must be seen beside it. The others by cost."""
+    return a.kind != "mid", math.inf if a.plan is None else a.plan.usd_per_month.value
+
+
 def _other_rows(rec: Recommendation, lang: str) -> list[str]:
     assert rec.plan is not None
     rows = []
-    for a in rec.alternatives:
+    for a in sorted(rec.alternatives, key=_rank):
         kind = kind_words(a.kind, lang)
         if a.plan is None:
             why = say(a.why, lang)
@@ -247,22 +222,27 @@ def way_words(way: WayOut, rec: Recommendation, lang: str) -> str:
     )
 
 
-def _impossible_blocks(rec: Recommendation, lang: str) -> list[list[str]]:
+def _impossible_blocks(rec: Recommendation, lang: str) -> list[Block]:
     found = rec.infeasible
     ways = [way_words(w, rec, lang) for w in found.ways_out] if found else []
-    reasons = [say(t, lang) for t in list(rec.excluded.values())[:8]]
-    return [_block("rec_ways", ways, lang), _block("col_reason", reasons, lang)]
+    reasons = [say(t, lang) for t in rec.excluded.values()]
+    return [whole(say("rec_ways", lang), ways), listed(say("col_reason", lang), reasons)]
 
 
 def _data(rec: Recommendation, lang: str) -> str:
     s = rec.searched
-    return say(
-        Text.of(
-            "rec_searched",
-            models=s.models,
-            devices=s.devices,
-            layouts=count(s.layouts, lang),
-            date=str(rec.oldest_price or "–"),
-        ),
-        lang,
+    found = Text.of(
+        "rec_searched", models=s.models, devices=s.devices, layouts=count(s.layouts, lang)
     )
+    dated = Text.of("rec_priced", date=str(rec.oldest_price))
+    parts = [
+        ", ".join(_engines(rec)),
+        say(dated, lang) if rec.oldest_price else "",
+        say(found, lang),
+    ]
+    return say("list_joint", lang).join(filter(None, parts))
+
+
+def _engines(rec: Recommendation) -> list[str]:
+    used = rec.plan.deployments if rec.plan else ()
+    return sorted({d.part.engine_name for d in used})
