@@ -181,3 +181,10 @@ def test_a_pattern_is_costed_as_the_solver_does_at_any_volume():
         usd, devices = own._cost_of(0, factor)
         assert usd == pytest.approx(found.usd_per_month, rel=1e-3)
         assert devices > 0
+
+
+def test_a_surer_plan_is_found_between_margins_that_are_too_narrow_and_too_wide():
+    rec = answer("customer-service")
+    assert rec.safer is not None
+    assert rec.safer.plan is not None
+    assert rec.safer.probability >= rec.safer.wanted > rec.uncertainty.probability_as_planned

@@ -2,7 +2,8 @@
 
 Scores are held against floors less a margin of their own ranges; an 80 % range leaves out 10 %
 on the low side, so one half-width gives 90 % for one model. Several models that must all hold
-need more: the margin grows until the draws say that 90 % is reached.
+need more: the margin grows until the draws say that 90 % is reached, and is then narrowed down,
+as a wider one may leave no model at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from advisor.optimizer.result import Safer
 from advisor.optimizer.search import ROUGH, best_plan
 
 WANTED = 0.9
-MARGINS = (1.0, 1.35, 1.7)
+LEAST_MARGIN, MOST_MARGIN, STEPS = 1.0, 1.7, 4
 
 
 def safer_of(winner: Solved, as_planned: float) -> Safer | None:
@@ -30,17 +31,31 @@ def safer_of(winner: Solved, as_planned: float) -> Safer | None:
     overall = scenario.quality.overall
     if as_planned >= WANTED or (overall is None and not any(floors)):
         return None
-    for margin in MARGINS:
-        question = question_of(
-            winner.question.facts,
-            winner.factors,
-            candidates=winner.question.candidates,
-            margin=margin,
-        )
-        found = solved(question, best_plan(question, effort=ROUGH), winner.factors)
-        if found is None:
-            break
-        sure = float(fate_of(found, draws_of([found])).as_planned.mean())
-        if sure >= WANTED:
-            return Safer(WANTED, found.plan, sure, found.usd_per_month / winner.usd_per_month)
-    return Safer(WANTED, None, None, None)
+    low, high = LEAST_MARGIN, MOST_MARGIN
+    found = _with_margin(winner, low)
+    best = found if found and found[1] >= WANTED else None
+    for _ in range(STEPS if found and not best else 0):
+        middle = (low + high) / 2.0
+        found = _with_margin(winner, middle)
+        if found and found[1] < WANTED:
+            low = middle
+            continue
+        high, best = middle, found or best
+    if best is None:
+        return Safer(WANTED, None, None, None)
+    one, sure = best
+    return Safer(WANTED, one.plan, sure, one.usd_per_month / winner.usd_per_month)
+
+
+def _with_margin(winner: Solved, margin: float) -> tuple[Solved, float] | None:
+    """Return the best plan whose scores lie so far above the floors, and how sure it is."""
+    question = question_of(
+        winner.question.facts,
+        winner.factors,
+        candidates=winner.question.candidates,
+        margin=margin,
+    )
+    found = solved(question, best_plan(question, effort=ROUGH), winner.factors)
+    if found is None:
+        return None
+    return found, float(fate_of(found, draws_of([found])).as_planned.mean())
