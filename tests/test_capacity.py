@@ -104,7 +104,7 @@ def test_bounds_are_below_the_truth():
     places = np.argwhere(bounds.possible)
     compared = 0
     for v, d, s in places[np.random.default_rng(1).permutation(len(places))[:120]]:
-        found = evaluate(variants[v], devices[d], bounds.sizes[s], facts.asked, 0.0)
+        found = evaluate(variants[v], devices[d], bounds.sizes[s], facts.asked, 0.0, {})
         if found is None:
             continue
         per_s = found.capacity.per_s

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from advisor.catalogue import prices
-from advisor.optimizer.candidates import CandidateList, candidates_of
+from advisor.optimizer.candidates import CandidateList, Pruning, candidates_of
 from advisor.optimizer.demand import HOURS_PER_MONTH
 from advisor.optimizer.facts import Facts, excluded_of, facts_of
 from advisor.optimizer.hardware import device_id_of, spot_terms
@@ -123,15 +123,17 @@ def searched(
     that cost has one.
     """
     s = facts.scenario
+    most_usd_per_hour = most_usd_per_month / (
+        HOURS_PER_MONTH * min(spot_terms(s.money).factor, 1.0)
+    )
     return candidates_of(
         models,
         facts.hardware.devices,
         facts.demand,
         s.use,
         s.quality.four_bit_loss_points / 100.0,
-        _scarce(s),
-        facts.site.usd_per_hour(1.0),
-        most_usd_per_month / (HOURS_PER_MONTH * min(spot_terms(s.money).factor, 1.0)),
+        facts.seen,
+        Pruning(_scarce(s), facts.site.usd_per_hour(1.0), most_usd_per_hour),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from advisor.optimizer.assemble import Question, question_of, searched
@@ -102,7 +103,8 @@ def _unhurried(question: Question, winner: Solved, c: int) -> Question:
     facts = question.facts
     classes = list(facts.demand.classes)
     floor = facts.scenario.floor_of(classes[c].name) or 0.0
-    classes[c] = replace(classes[c], slo=NO_LIMIT)
+    free = msgspec.structs.replace(NO_LIMIT, percentile=classes[c].slo.percentile)
+    classes[c] = replace(classes[c], slo=free)
     models = facts.models.models
     good = [m for m in models if not np.nan_to_num(m.values[c]) < floor - SAME_SCORE]
     moved = with_classes(facts, tuple(classes))

@@ -19,7 +19,15 @@ from advisor.estimator.placement import memory_plan
 from advisor.estimator.request import EstimateRequest
 from advisor.estimator.setup import Setup, resolve, step_model
 from advisor.optimizer.bounds import Bounds, Variant, bounds_of, variants_of
-from advisor.optimizer.capacity import Asked, Capacity, asked_of, capacity_of, mean_context
+from advisor.optimizer.capacity import (
+    Asked,
+    Capacity,
+    LoadCurve,
+    asked_of,
+    curve_of,
+    mean_context,
+    within_limits,
+)
 from advisor.optimizer.demand import Demand
 from advisor.optimizer.hardware import HIRED, Hardware
 from advisor.optimizer.models import ModelChoice
@@ -132,11 +140,24 @@ def sequences_of(setup: Setup, layout: Layout, asked: Asked, limit: int | None =
     return np.array(found, dtype=float)
 
 
-def evaluate(
-    variant: Variant, hardware: Hardware, size: int, asked: Asked, four_bit_loss: float
-) -> Candidate | None:
-    """Return what a replica does, None if it doesn't fit or keeps no class's limits."""
-    asked = variant.model.tokens.applied(asked)
+@dataclass(frozen=True, eq=False)
+class Deployed:
+    """What of a deployment doesn't depend on limits."""
+
+    setup: Setup
+    layout: Layout
+    sequences: Floats
+    step: StepModel
+    profile: Profile
+    curve: LoadCurve
+
+
+Seen = dict[tuple[str, str, str, str, int, bytes], Deployed | None]
+"""Deployments worked out before; None: it doesn't fit."""
+
+
+def _deployed(variant: Variant, hardware: Hardware, size: int, asked: Asked) -> Deployed | None:
+    """Return what a replica does under any load, None if it doesn't fit."""
     request = EstimateRequest(
         model=variant.model.model.id,
         hw=hardware.device.id,
@@ -152,9 +173,34 @@ def evaluate(
             return None
         model = step_model(setup, layout)
         profile = profile_of(setup)
-        capacity = capacity_of(model, profile, asked, sequences)
+        curve = curve_of(model, profile, asked, sequences)
     except AdvisorError:
         return None
+    return Deployed(setup, layout, sequences, model, profile, curve)
+
+
+def evaluate(
+    variant: Variant,
+    hardware: Hardware,
+    size: int,
+    asked: Asked,
+    four_bit_loss: float,
+    seen: Seen,
+) -> Candidate | None:
+    """Return what a replica does, None if it doesn't fit or keeps no class's limits.
+
+    ``seen`` holds what was worked out before, and is added to.
+    """
+    asked = variant.model.tokens.applied(asked)
+    names = (variant.model.id, hardware.device.id, variant.engine.id, variant.weights.id)
+    key = (*names, size, asked.key())
+    if key not in seen:
+        seen[key] = _deployed(variant, hardware, size, asked)
+    found = seen[key]
+    if found is None:
+        return None
+    setup = found.setup
+    capacity = within_limits(found.curve, asked, found.sequences)
     score = variant.model.values
     if setup.weights.bits_per_weight < 8.0 and setup.weights.id != setup.model.native_format:
         score = np.clip(score - four_bit_loss, 0.0, 1.0)
@@ -168,8 +214,35 @@ def evaluate(
         return None
     capacity = replace(capacity, per_s=served)
     return Candidate(
-        variant.model, hardware, setup, layout, capacity, score, mean_context(asked), model, profile
+        variant.model,
+        hardware,
+        setup,
+        found.layout,
+        capacity,
+        score,
+        mean_context(asked),
+        found.step,
+        found.profile,
     )
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What ranks deployments before they are worked out.
+
+    Parameters
+    ----------
+    scarce
+        Devices of which only so many may be used.
+    usd_per_watt_hour
+        Electricity of a device's own power, host and building included.
+    most_usd_per_hour
+        Replicas whose device-hours alone cost more are left out.
+    """
+
+    scarce: frozenset[str] = frozenset()
+    usd_per_watt_hour: float = 0.0
+    most_usd_per_hour: float = math.inf
 
 
 def candidates_of(
@@ -178,9 +251,8 @@ def candidates_of(
     demand: Demand,
     use: Use,
     four_bit_loss: float,
-    scarce: frozenset[str] = frozenset(),
-    usd_per_watt_hour: float = 0.0,
-    most_usd_per_hour: float = math.inf,
+    seen: Seen,
+    pruning: Pruning | None = None,
 ) -> CandidateList:
     """Enumerate, bound, evaluate, prune.
 
@@ -190,25 +262,24 @@ def candidates_of(
         The question's.
     four_bit_loss
         Share of 1 that weights below 8 bits cost.
-    scarce
-        Devices of which only so many may be used.
-    usd_per_watt_hour
-        Electricity of a device's own power, host and building included.
-    most_usd_per_hour
-        Replicas whose device-hours alone cost more are left out.
+    seen
+        Deployments worked out before, and those that come now.
+    pruning
+        What ranks and leaves out; None: prices alone.
     """
+    pruning = pruning or Pruning()
     asked = asked_of(demand.classes)
     variants = variants_of(models, use.engines, use.precisions)
     if not variants or not hardware:
         return CandidateList((), 0, 0, 0, 0, 0)
     bounds = bounds_of(variants, hardware, asked, use.max_devices_per_replica)
-    hours = np.array([_hour(h, usd_per_watt_hour) for h in hardware])
+    hours = np.array([_hour(h, pruning.usd_per_watt_hour) for h in hardware])
     rate = np.asarray(demand.per_s @ demand.hours / demand.hours.sum())
     least = _least_usd(bounds, hours, rate)
     device = np.array([h.offers[0].usd_per_device_hour.value for h in hardware])[:, None]
-    least[:, device * np.array(bounds.sizes, dtype=float) > most_usd_per_hour] = np.inf
-    search = _Search(bounds, hardware, least, rate, scarce)
-    kept = search.run(asked, four_bit_loss)
+    least[:, device * np.array(bounds.sizes, dtype=float) > pruning.most_usd_per_hour] = np.inf
+    search = _Search(bounds, hardware, least, rate, pruning.scarce)
+    kept = search.run(asked, four_bit_loss, seen)
     return CandidateList(
         kept=tuple(kept),
         combinations=int(least.size),
@@ -281,7 +352,7 @@ class _Search:
         # competes with what is for sale.
         self._group = np.array([_group(h, scarce) for h in hardware])
 
-    def run(self, asked: Asked, four_bit_loss: float) -> list[Candidate]:
+    def run(self, asked: Asked, four_bit_loss: float, seen: Seen) -> list[Candidate]:
         """Return the deployments worth keeping."""
         kept: list[Candidate] = []
         per: dict[tuple[str, str], int] = {}
@@ -295,7 +366,7 @@ class _Search:
             if not _allot(spent, variant.model, device):
                 continue
             self.evaluated += 1
-            found = evaluate(variant, device, self.bounds.sizes[s], asked, four_bit_loss)
+            found = evaluate(variant, device, self.bounds.sizes[s], asked, four_bit_loss, seen)
             if found is None:
                 continue
             kept.append(found)

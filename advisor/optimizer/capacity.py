@@ -47,6 +47,11 @@ class Asked:
     z: Floats
     hidden: Floats = field(default_factory=lambda: np.zeros((1, 1)))
 
+    def key(self) -> bytes:
+        """Return what tells lengths and percentiles apart, limits left out."""
+        columns = (self.isl, self.osl, self.isl_cv, self.osl_cv, self.tail, self.z, self.hidden)
+        return np.concatenate([c.ravel() for c in columns]).tobytes()
+
 
 def asked_of(classes: Sequence[ClassDemand], slo_factor: float = 1.0) -> Asked:
     """Collect the classes' columns; ``slo_factor`` multiplies every limit."""
@@ -110,15 +115,34 @@ def long_share(cv: Floats, z: Floats) -> Floats:
     return np.asarray(np.exp(z * np.sqrt(sigma2) - sigma2 / 2.0))
 
 
+@dataclass(frozen=True, eq=False)
+class LoadCurve:
+    """A replica from idle to full, ``(C, grid)``: mean batch, what it serves, percentiles there.
+
+    Limits have no part in it: other limits on the same lengths read the same curve.
+    """
+
+    batch: Floats
+    point: LoadPoint
+    ttft_s: Floats
+    tpot_s: Floats
+    e2e_s: Floats
+
+
 def capacity_of(model: StepModel, profile: Profile, asked: Asked, sequences: Floats) -> Capacity:
-    """Find the largest rate of each class.
+    """Find the largest rate of each class; see :func:`curve_of` and :func:`within_limits`."""
+    return within_limits(curve_of(model, profile, asked, sequences), asked, sequences)
+
+
+def curve_of(model: StepModel, profile: Profile, asked: Asked, sequences: Floats) -> LoadCurve:
+    """Return what a replica does for each class alone, over the mean batch.
 
     Parameters
     ----------
     model, profile
         Step times and scheduler; the profile's lengths are replaced.
     asked
-        Classes.
+        Lengths and percentiles of the classes; their limits aren't read.
     sequences
         ``(C,)`` sequences that fit in memory at once.
     """
@@ -130,7 +154,13 @@ def capacity_of(model: StepModel, profile: Profile, asked: Asked, sequences: Flo
     batch = LEAST_BATCH * (top / LEAST_BATCH) ** np.linspace(0.0, 1.0, GRID)[None, :]
     shaped = replace(profile, isl_tokens=asked.isl, osl_tokens=asked.osl)
     point = open_curve(model, shaped, batch)
-    ttft, tpot, e2e = _percentiles(asked, point)
+    return LoadCurve(batch, point, *_percentiles(asked, point))
+
+
+def within_limits(curve: LoadCurve, asked: Asked, sequences: Floats) -> Capacity:
+    """Return the largest rate of each class that keeps its limits."""
+    batch, point = curve.batch, curve.point
+    ttft, tpot, e2e = curve.ttft_s, curve.tpot_s, curve.e2e_s
     over = np.maximum(np.maximum(ttft / asked.ttft_s, tpot / asked.tpot_s), e2e / asked.e2e_s)
     at = _last_within(over)
     rate = _pick(point.requests_per_s, at)

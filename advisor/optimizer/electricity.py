@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -94,6 +95,8 @@ def site_of(money: MoneyTerms) -> Site:
     )
 
 
+# Pools are made anew for every question asked about the same deployments.
+@lru_cache(maxsize=2048)
 def device_power(candidate: Candidate) -> DevicePower | None:
     """Return the power of one device of a deployment; None without TDP or power curve.
 

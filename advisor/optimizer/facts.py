@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from advisor.catalogue import prices
 from advisor.cost.amount import Amount, of_fact
+from advisor.optimizer.candidates import Seen
 from advisor.optimizer.capacity import Asked, asked_of
 from advisor.optimizer.demand import ClassDemand, Demand, after_retrieval, demand_of
 from advisor.optimizer.due import Charge, charges_of, retrieval_usd
@@ -24,7 +25,10 @@ from advisor.schema.text import Text
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What a scenario stands on, looked up once."""
+    """What a scenario stands on, looked up once.
+
+    ``seen``: deployments worked out so far, whatever limits were asked of them.
+    """
 
     scenario: Scenario
     folder: Path
@@ -41,6 +45,7 @@ class Facts:
     charges: dict[str, Charge]
     retrieval_usd: Floats
     per_usd: float
+    seen: Seen = field(default_factory=dict)
 
 
 def facts_of(scenario: Scenario, folder: Path, today: dt.date) -> Facts:

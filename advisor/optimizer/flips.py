@@ -133,6 +133,7 @@ def elsewhere(question: Question, winner: Solved, device: str) -> Question:
         facts.demand,
         s.use,
         s.quality.four_bit_loss_points / 100.0,
+        facts.seen,
     )
     return question_of(facts, candidates=found, with_pairs=False)
 

@@ -15,7 +15,7 @@ from advisor.optimizer.result import Safer
 from advisor.optimizer.search import ROUGH, best_plan
 
 WANTED = 0.9
-LEAST_MARGIN, MOST_MARGIN, STEPS = 1.0, 1.7, 4
+LEAST_MARGIN, MOST_MARGIN, STEPS = 1.0, 1.7, 3
 
 
 def safer_of(winner: Solved, as_planned: float) -> Safer | None:
