@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from advisor.cli.main import app
-from advisor.errors import UsageError
+from advisor.errors import UnknownNameError, UsageError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FINANCE = str(EXAMPLES / "financial-qa.toml")
@@ -63,3 +63,12 @@ def test_briefs_name_their_command(form):
     found = run("recommend", FINANCE, "--no-replay", "--lang", "zh", form)
     assert found.exit_code == 0
     assert "金融问答" in found.stdout
+
+
+def test_an_api_nobody_sells_is_an_error_that_names_the_nearest(tmp_path):
+    text = (EXAMPLES / "customer-service.toml").read_text(encoding="utf-8")
+    path = tmp_path / "typo.toml"
+    path.write_text(text.replace('"gpt-4o-mini"', '"gpt-4o-minni"'), encoding="utf-8")
+    found = run("recommend", str(path), "--no-replay")
+    assert isinstance(found.exception, UnknownNameError)
+    assert "Did you mean gpt-4o-mini" in str(found.exception)

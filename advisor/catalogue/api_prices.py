@@ -363,5 +363,8 @@ def _unknown(
     models = [each for name in candidates for each in _known_models(name, overrides)]
     dates = [row.valid_from for row in overrides if row.model == model_id.lower()]
     since = f"; first known price is of {min(dates)}" if dates else ""
-    message = f"no price of {model_id!r} from {' or '.join(candidates)} on {day} is known{since}"
-    return UnknownNameError(message, suggestions=_nearest(model_id, models))
+    close = _nearest(model_id, models)
+    hint = f". Did you mean {', '.join(close)}?" if close else ""
+    sellers = " or ".join(candidates)
+    message = f"no price of {model_id!r} from {sellers} on {day} is known{since}{hint}"
+    return UnknownNameError(message, suggestions=close)

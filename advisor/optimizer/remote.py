@@ -185,6 +185,7 @@ def apis_of(
     """
     found, excluded, dates = [], {}, []
     for index, offer in enumerate(scenario.use.apis):
+        tariff = tariff_of(offer, today)
         facts = scores_of(scenario, classes, book, _model_id(offer.model))
         known = known_for(scenario, classes, facts)
         if not known.any():
@@ -193,7 +194,6 @@ def apis_of(
                 "out_no_score", name=_model_name(offer.model), metric=metric
             )
             continue
-        tariff = tariff_of(offer, today)
         dates.append(tariff.as_of)
         tokens = api_tokens(scenario, offer, facts)
         reason = _unserved(offer.model, tokens, classes)
