@@ -55,7 +55,7 @@ def _of_function(function: ast.FunctionDef, names: set[str]) -> set[str]:
         values = [given]
         if isinstance(given, ast.Name):
             before = [a for a in set_to.get(given.id, []) if a.lineno <= node.lineno]
-            values = [a.value for a in before[-1:]]
+            values = [a.value for a in sorted(before, key=lambda a: a.lineno)[-1:]]
         found |= {numbered(s) for value in values for s in skeletons(value)}
     return found
 
