@@ -209,6 +209,12 @@ def test_break_even_tells_where_the_cheapest_changes():
     assert "users' devices" not in {t.name for t in chart.figure.data}
 
 
+def test_break_even_changes_at_the_flip_not_at_the_point_after_it():
+    flip = r.Flip("volume", 4.2e6, "requests/month", 1e5, "above", "x", "mix")
+    curve = rc.Breakeven("t", volumes().points, (flip,))
+    assert "From 4.20M on: a mix" in breakeven_chart.breakeven(curve, EN, Money(), 1e5).alt
+
+
 def test_idle_has_a_colour_of_its_own():
     chart = cost_stack(recommendation(), EN, Money())
     colours = {t.name: t.marker.color for t in chart.figure.data}
@@ -343,7 +349,9 @@ def test_a_load_no_plan_serves_is_said():
         rc.BreakevenPoint(v, {"mix": v / 10}, {"mix": 1}, "mix") for v in (1e3, 1e4, 1e5)
     )
     curve = rc.Breakeven("x", points, ())
-    assert "No plan serves" in breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
+    alt = breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
+    assert "No plan serves" in alt
+    assert "stays so" not in alt
     assert "No plan serves" not in breakeven_chart.breakeven(curve, EN, YUAN, 1e5).alt
 
 

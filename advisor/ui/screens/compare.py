@@ -9,7 +9,7 @@ from advisor.charts.cost_stack import cost_stack
 from advisor.charts.money_flow import money_flow
 from advisor.charts.pareto import pareto
 from advisor.charts.quality_size import quality_size, sized_models
-from advisor.schema.workload import SECONDS_PER_MONTH
+from advisor.optimizer.demand import demand_of
 from advisor.ui.infeasible import ways_out
 from advisor.ui.plans import money_of
 from advisor.ui.show import chart
@@ -19,11 +19,11 @@ from advisor.ui.work import broken_even, recommended
 _BENCHMARKS = ("MMLU", "MMLU-Pro", "GSM8K", "HumanEval", "C-Eval")
 
 
-def _volume(view: View) -> float:
-    workload = view.asked.scenario.workload
-    if workload.requests_per_month is not None:
-        return workload.requests_per_month
-    return (workload.requests_per_s or 0.0) * SECONDS_PER_MONTH
+def volume(view: View) -> float:
+    """Return the requests a month that plans are made for: after growth."""
+    asked = view.asked.scenario
+    demand = demand_of(asked.workload, float(asked.money.horizon_months))
+    return float(demand.requests_per_month.sum())
 
 
 def _plans(view: View) -> None:
@@ -41,8 +41,9 @@ def _plans(view: View) -> None:
     with st.spinner(view.say("ui_working")):
         volumes = broken_even(view.asked.scenario)
     if any(v is not None for p in volumes.points for v in p.usd_per_month.values()):
-        found = breakeven(volumes, view.style, money, _volume(view))
+        found = breakeven(volumes, view.style, money, volume(view))
         chart(found, view, "breakeven", "title_breakeven")
+        st.caption(view.say("ui_breakeven_note"))
 
 
 def show(view: View) -> None:
