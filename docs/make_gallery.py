@@ -66,7 +66,7 @@ def of_the_answer() -> Iterator[tuple[str, str, Chart]]:
         msg = f"{EXAMPLE} has no plan"
         raise SystemExit(msg)
     money = Money(r.currency, r.per_usd)
-    here = scenario.workload.requests_per_month or 0.0
+    here = work.planned_volume(scenario)
     yield "pareto", "title_pareto", pareto(r, EN, money)
     yield "cost_stack", "title_cost_stack", cost_stack(r, EN, money)
     yield "money_flow", "title_money_flow", money_flow(r.plan, EN, money)

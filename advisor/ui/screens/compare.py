@@ -9,21 +9,13 @@ from advisor.charts.cost_stack import cost_stack
 from advisor.charts.money_flow import money_flow
 from advisor.charts.pareto import pareto
 from advisor.charts.quality_size import quality_size, sized_models
-from advisor.optimizer.demand import demand_of
 from advisor.ui.infeasible import ways_out
 from advisor.ui.plans import money_of
 from advisor.ui.show import chart
 from advisor.ui.view import View, current
-from advisor.ui.work import broken_even, recommended
+from advisor.ui.work import broken_even, planned_volume, recommended
 
 _BENCHMARKS = ("MMLU", "MMLU-Pro", "GSM8K", "HumanEval", "C-Eval")
-
-
-def volume(view: View) -> float:
-    """Return the requests a month that plans are made for: after growth."""
-    asked = view.asked.scenario
-    demand = demand_of(asked.workload, float(asked.money.horizon_months))
-    return float(demand.requests_per_month.sum())
 
 
 def _plans(view: View) -> None:
@@ -41,7 +33,7 @@ def _plans(view: View) -> None:
     with st.spinner(view.say("ui_working")):
         volumes = broken_even(view.asked.scenario)
     if any(v is not None for p in volumes.points for v in p.usd_per_month.values()):
-        found = breakeven(volumes, view.style, money, volume(view))
+        found = breakeven(volumes, view.style, money, planned_volume(view.asked.scenario))
         chart(found, view, "breakeven", "title_breakeven")
         st.caption(view.say("ui_breakeven_note"))
 
