@@ -75,7 +75,7 @@ def of_the_answer() -> Iterator[tuple[str, str, Chart]]:
     yield "quality_size", "title_quality_size", quality_size(sized_models("MMLU"), "MMLU", EN)
     base_usd = r.plan.usd_per_month.value
     yield "tornado", "title_tornado", tornado(r.uncertainty, base_usd, EN, money)
-    yield "decision", "title_decision", decision(r.uncertainty, EN)
+    yield "decision", "title_decision", decision(r.uncertainty, EN, money)
     asked = asked_of(defaults(EXAMPLE, ""), "")
     names = {key: say(BY_KEY[key].label, "en") for key in ("per_day", "ttft_s")}
     yield (

@@ -139,7 +139,7 @@ def all_charts(lang: str) -> list[Chart]:
         pareto(recommendation(), s, YUAN),
         cost_stack(recommendation(), s, YUAN),
         tornado(uncertainty(), 1000.0, s, YUAN),
-        decision(uncertainty(), s),
+        decision(uncertainty(), s, YUAN),
         heat_map(grid, s, YUAN),
         replay.latency_cdf(waits, {"ttft": 2.0}, 95.0, s),
         replay.queue_timeline(line, s),
@@ -232,16 +232,25 @@ def test_the_widest_bar_leads_the_tornado():
 
 
 def test_the_nearest_flip_leads():
-    chart = decision(uncertainty(), EN)
+    chart = decision(uncertainty(), EN, YUAN)
     assert chart.alt.startswith("The nearest flip: requests a month below 0.900")
     assert len(chart.rows) == 3
     assert sum(len(t.x) for t in chart.figure.data) == 2, "a flip from zero has no relative move"
 
 
+def test_a_flip_of_a_price_is_told_in_the_readers_currency():
+    dear = r.Flip("price:h20-96", 3.0, "usd/device-hour", 2.0, "above", "4B @ H20", "api")
+    u = r.Uncertainty(10, 0, {}, 1.0, 1.0, 0.0, (), (dear,))
+    chart = decision(u, EN, YUAN)
+    assert "21.0 CNY a device-hour (stated: 14.0)" in chart.alt
+    assert chart.alt.endswith("the best plan is APIs: 4B @ H20.")
+    assert chart.rows[0][1:4] == (14.0, 21.0, "CNY a device-hour")
+
+
 def test_no_flip_is_said():
     u = uncertainty()
     none = r.Uncertainty(u.samples, 1, u.probability_cheapest, 1.0, 1.0, 0.0, (), ())
-    assert "No single input" in decision(none, EN).alt
+    assert "No single input" in decision(none, EN, YUAN).alt
     assert "No input" in tornado(none, 1.0, EN, Money()).alt
 
 

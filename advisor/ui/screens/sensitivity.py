@@ -56,7 +56,7 @@ def show(view: View) -> None:
         else:
             st.subheader(view.say("title_tornado"), anchor=False)
             st.caption(plain(found.alt))
-        chart(decision(u, view.style), view, "decision", "title_decision")
+        chart(decision(u, view.style, money), view, "decision", "title_decision")
         _sure(u, view)
         surer = safer_text(r, view.lang)
         if surer is not None:
