@@ -66,7 +66,7 @@ def of_the_answer() -> Iterator[tuple[str, str, Chart]]:
         msg = f"{EXAMPLE} has no plan"
         raise SystemExit(msg)
     money = Money(r.currency, r.per_usd)
-    here = scenario.workload.requests_per_month or 0.0
+    here = work.planned_volume(scenario)
     yield "pareto", "title_pareto", pareto(r, EN, money)
     yield "cost_stack", "title_cost_stack", cost_stack(r, EN, money)
     yield "money_flow", "title_money_flow", money_flow(r.plan, EN, money)
@@ -75,7 +75,7 @@ def of_the_answer() -> Iterator[tuple[str, str, Chart]]:
     yield "quality_size", "title_quality_size", quality_size(sized_models("MMLU"), "MMLU", EN)
     base_usd = r.plan.usd_per_month.value
     yield "tornado", "title_tornado", tornado(r.uncertainty, base_usd, EN, money)
-    yield "decision", "title_decision", decision(r.uncertainty, EN)
+    yield "decision", "title_decision", decision(r.uncertainty, EN, money)
     asked = asked_of(defaults(EXAMPLE, ""), "")
     names = {key: say(BY_KEY[key].label, "en") for key in ("per_day", "ttft_s")}
     yield (

@@ -139,7 +139,7 @@ def all_charts(lang: str) -> list[Chart]:
         pareto(recommendation(), s, YUAN),
         cost_stack(recommendation(), s, YUAN),
         tornado(uncertainty(), 1000.0, s, YUAN),
-        decision(uncertainty(), s),
+        decision(uncertainty(), s, YUAN),
         heat_map(grid, s, YUAN),
         replay.latency_cdf(waits, {"ttft": 2.0}, 95.0, s),
         replay.queue_timeline(line, s),
@@ -209,6 +209,12 @@ def test_break_even_tells_where_the_cheapest_changes():
     assert "users' devices" not in {t.name for t in chart.figure.data}
 
 
+def test_break_even_changes_at_the_flip_not_at_the_point_after_it():
+    flip = r.Flip("volume", 4.2e6, "requests/month", 1e5, "above", "x", "mix")
+    curve = rc.Breakeven("t", volumes().points, (flip,))
+    assert "From 4.20M on: a mix" in breakeven_chart.breakeven(curve, EN, Money(), 1e5).alt
+
+
 def test_idle_has_a_colour_of_its_own():
     chart = cost_stack(recommendation(), EN, Money())
     colours = {t.name: t.marker.color for t in chart.figure.data}
@@ -226,16 +232,25 @@ def test_the_widest_bar_leads_the_tornado():
 
 
 def test_the_nearest_flip_leads():
-    chart = decision(uncertainty(), EN)
+    chart = decision(uncertainty(), EN, YUAN)
     assert chart.alt.startswith("The nearest flip: requests a month below 0.900")
     assert len(chart.rows) == 3
     assert sum(len(t.x) for t in chart.figure.data) == 2, "a flip from zero has no relative move"
 
 
+def test_a_flip_of_a_price_is_told_in_the_readers_currency():
+    dear = r.Flip("price:h20-96", 3.0, "usd/device-hour", 2.0, "above", "4B @ H20", "api")
+    u = r.Uncertainty(10, 0, {}, 1.0, 1.0, 0.0, (), (dear,))
+    chart = decision(u, EN, YUAN)
+    assert "21.0 CNY a device-hour (stated: 14.0)" in chart.alt
+    assert chart.alt.endswith("the best plan is APIs: 4B @ H20.")
+    assert chart.rows[0][1:4] == (14.0, 21.0, "CNY a device-hour")
+
+
 def test_no_flip_is_said():
     u = uncertainty()
     none = r.Uncertainty(u.samples, 1, u.probability_cheapest, 1.0, 1.0, 0.0, (), ())
-    assert "No single input" in decision(none, EN).alt
+    assert "No single input" in decision(none, EN, YUAN).alt
     assert "No input" in tornado(none, 1.0, EN, Money()).alt
 
 
@@ -343,7 +358,9 @@ def test_a_load_no_plan_serves_is_said():
         rc.BreakevenPoint(v, {"mix": v / 10}, {"mix": 1}, "mix") for v in (1e3, 1e4, 1e5)
     )
     curve = rc.Breakeven("x", points, ())
-    assert "No plan serves" in breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
+    alt = breakeven_chart.breakeven(curve, EN, YUAN, 1e7).alt
+    assert "No plan serves" in alt
+    assert "stays so" not in alt
     assert "No plan serves" not in breakeven_chart.breakeven(curve, EN, YUAN, 1e5).alt
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advisor.catalogue.scenarios import read_scenario
 from advisor.optimizer.assemble import facts_of, question_of
@@ -28,7 +31,7 @@ from advisor.report.numbers import width
 from advisor.report.recommend_brief import brief_html, brief_markdown
 from advisor.report.recommend_json import recommend_csv, recommend_json
 from advisor.report.recommend_text import deployment_words, recommend_text
-from advisor.report.recommend_verdict import parse_verdict, verdict_sentence
+from advisor.report.recommend_verdict import SHAPES, parse_verdict, verdict_sentence
 from advisor.report.recommend_words import kind_words, money
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -122,6 +125,24 @@ def test_the_sentence_reads_back_to_the_result(name, lang):
         assert float(parts["times"]) == pytest.approx(times, abs=0.006)
     else:
         assert all(a.plan is None for a in rec.alternatives)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@given(usd=st.floats(1e-9, 1e15))
+def test_money_is_never_a_power_of_ten_and_reads_back(usd, lang):
+    told = money(usd, answer("financial-qa"), lang)
+    assert "e" not in told
+    assert re.fullmatch(SHAPES["money"], told), told
+    scales = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "万": 1e4, "亿": 1e8, "万亿": 1e12}
+    digits, unit = re.fullmatch(r"¥([\d.,]+)\s?(\D*)", told).groups()
+    shown = float(digits.replace(",", "")) * scales.get(unit, 1.0)
+    assert shown == pytest.approx(usd * answer("financial-qa").per_usd, rel=0.0051)
+
+
+def test_money_as_a_power_of_ten_is_no_verdict():
+    sentence = verdict_sentence(answer("financial-qa"), "en")
+    assert parse_verdict(sentence, "en")
+    assert not parse_verdict(re.sub(r"¥[\d,]+", "¥1.13e3", sentence, count=1), "en")
 
 
 def check_safer(rec, parts, lang):

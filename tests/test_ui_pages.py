@@ -17,12 +17,14 @@ from typer.main import get_command
 
 from advisor.cli.main import app
 from advisor.report.locale import LANGUAGES, words
-from advisor.report.numbers import seconds, significant
+from advisor.report.numbers import amount, seconds, significant
 from advisor.report.recommend_words import SIGNS, time_words
 from advisor.ui import jobs
 from advisor.ui.asked import as_query, asked_of, defaults
 from advisor.ui.question import as_toml, examples
+from advisor.ui.show import signed
 from advisor.ui.view import plain
+from advisor.ui.work import planned_volume, recommended
 
 SCRIPT = Path(__file__).resolve().parent.parent / "advisor" / "ui" / "app.py"
 SCREENS = ("answer", "compare", "why", "replay", "sensitivity", "claims", "data")
@@ -107,8 +109,8 @@ def test_the_answer_shows_the_numbers_of_the_command(base, lang):
     found = cli_json("recommend", str(path), "--no-replay", "--json", "--lang", lang)
     test = opened("answer", lang, base=base)
 
-    def amount(usd: float) -> str:
-        return SIGNS[found["currency"]] + significant(usd * found["per_usd"], lang=lang)
+    def paid(usd: float) -> str:
+        return SIGNS[found["currency"]] + amount(usd * found["per_usd"], lang)
 
     if found["plan"] is None:
         assert any(plain(found["sentence"]) in e.value for e in test.error)
@@ -116,19 +118,59 @@ def test_the_answer_shows_the_numbers_of_the_command(base, lang):
         wanted = [w for w in found["infeasible"]["ways_out"] if w["value"] is not None]
         assert len(ways) == len(wanted) > 0, "every way out is a button"
         for label, way in zip(ways, wanted, strict=True):
-            assert plain(amount(way["usd_per_month"])) in label
+            assert plain(paid(way["usd_per_month"])) in label
         return
     assert plain(found["sentence"]) in test.markdown[0].value
     cost, mtok = found["plan"]["usd_per_month"], found["plan"]["usd_per_mtok"]
     for shown, e in zip(test.metric, (cost, mtok), strict=False):
-        assert shown.value == amount(e["value"])
-        assert plain(amount(e["low80"])) in shown.delta
-        assert plain(amount(e["high80"])) in shown.delta
+        assert shown.value == paid(e["value"])
+        assert plain(paid(e["low80"])) in shown.delta
+        assert plain(paid(e["high80"])) in shown.delta
     latency = [c for row in found["plan"]["classes"] for c in row["latency"] if c["limit_s"]]
     if latency:
         worst = max(latency, key=lambda c: c["value_s"]["value"] / c["limit_s"])
         assert test.metric[2].value == time_words(worst["value_s"]["value"])
         assert plain(time_words(worst["limit_s"])) in test.metric[2].delta
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("base", [*sorted(examples().keys() - {"infeasible"})])
+def test_the_answer_shows_what_stands_beside_the_bill(base, lang):
+    path = SCRIPT.parents[2] / "examples" / f"{base}.toml"
+    found = cli_json("recommend", str(path), "--no-replay", "--json", "--lang", lang)
+    test = opened("answer", lang, base=base)
+    per_usd, w = found["per_usd"], words(lang)
+    text = "\n".join(cell for t in test.table for cell in t.value.astype(str).values.flat)
+
+    each = found["plan"]["usd_per_1000_characters"]
+    told = amount(each["value"] * per_usd, lang)
+    assert told in test.metric[1].delta.replace("\\", "")
+    safer = found["safer"]
+    if safer is not None and safer["plan"] is not None:
+        assert f"{100 * safer['probability']:.0f}" in text
+        assert plain(signed(safer["plan"]["usd_per_month"]["value"] * per_usd, lang)) in text
+    if found["verdict"]["as_planned"] is not None:
+        sure = f"{100 * found['verdict']['as_planned']:.0f}"
+        assert plain(w["cell_recommended_sure"].format(sure=sure)) in text
+    users = [o["user"] for o in found["plan"]["options"] if o["user"]]
+    titles = [s.value for s in test.subheader]
+    assert (plain(w["brief_users"]) in titles) == bool(users)
+    for user in users:
+        charge = significant(100 * user["charge_share_per_day"]["value"])
+        for shown in (charge, significant(user["download_bytes"] / 2**30)):
+            assert plain(shown) in text
+    html = "\n".join(str(h.proto.body) for h in test.get("html"))
+    for tuned in found["tuned"]:
+        assert amount(tuned["usd_once"]["value"] * per_usd, lang) in html
+        assert all(f"{g['after']:.3f}" in html for g in tuned["gains"])
+
+
+@pytest.mark.parametrize("base", [*sorted(examples().keys() - {"infeasible"})])
+def test_break_even_marks_the_volume_of_the_plan(base):
+    scenario = examples()[base]
+    plan = recommended(scenario).plan
+    planned = sum(c.requests_per_month for c in plan.classes)
+    assert planned_volume(scenario) == pytest.approx(planned, rel=1e-9)
 
 
 def test_a_limit_out_of_reach_is_mended_by_its_button():

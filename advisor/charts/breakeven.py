@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from advisor.charts.chart import (
     PLAN_LOOKS,
     Chart,
@@ -36,24 +38,35 @@ def _alt(b: Breakeven, style: Style, here: float) -> str:
         text = Text.of("alt_breakeven_beyond", volume=volume, most=style.number(most))
     first = style.say(text)
     joint = style.say("sentence_joint")
-    changes = [
+    changes = _changes(b)
+    told = [
         style.say(
             Text.of(
-                "alt_breakeven_change",
-                volume=style.number(right.requests_per_month),
-                cheapest=plan_name(right.cheapest, style),
+                "alt_breakeven_change", volume=style.number(at), cheapest=plan_name(kind, style)
             )
         )
-        for left, right in zip(b.points, b.points[1:], strict=False)
-        if left.cheapest != right.cheapest
+        for at, kind in changes
     ]
-    if len(changes) > MOST_CHANGES:
-        more = Text.of("alt_breakeven_more", count=len(changes) - MOST_CHANGES)
-        changes = [*changes[:MOST_CHANGES], style.say(more)]
-    if not changes:
-        return joint.join([first, style.say("alt_breakeven_never")])
-    least = Text.of("alt_breakeven_first", cheapest=plan_name(b.points[0].cheapest, style))
-    return joint.join([first, style.say(least), *changes])
+    if len(told) > MOST_CHANGES:
+        more = Text.of("alt_breakeven_more", count=len(told) - MOST_CHANGES)
+        told = [*told[:MOST_CHANGES], style.say(more)]
+    if not told:
+        return (
+            first if here > most * SLACK else joint.join([first, style.say("alt_breakeven_never")])
+        )
+    start = Text.of("alt_breakeven_first", cheapest=plan_name(b.points[0].cheapest, style))
+    return joint.join([first, style.say(start), *told])
+
+
+def _changes(b: Breakeven) -> list[tuple[float, PlanKind]]:
+    """Return where which kind becomes the cheapest: at the curve's flips, between its points."""
+    changes = []
+    for left, right in pairwise(b.points):
+        if left.cheapest != right.cheapest:
+            low, high = left.requests_per_month, right.requests_per_month
+            flips = [f.at for f in b.flips if low < f.at <= high]
+            changes.append((flips[0] if flips else high, right.cheapest))
+    return changes
 
 
 def _row(

@@ -25,11 +25,11 @@ FLIPS = {"volume": "flip_volume", "price": "flip_price", "floor": "flip_floor"}
 """First part of a flip's name → key of its words."""
 UNITS = {
     "requests/month": "axis_requests_month",
-    "usd/device-hour": "unit_device_hour",
     "score": "unit_score",
 }
 
 
+PRICE = "usd/device-hour"
 STILL = 1e-6
 """Moves of the cost below this share of it don't count: the input has no range, or no effect."""
 
@@ -100,7 +100,7 @@ def _moves(flip: Flip) -> float:
     return flip.at / flip.stated - 1.0 if flip.stated else math.inf
 
 
-def decision(u: Uncertainty, style: Style) -> Chart:
+def decision(u: Uncertainty, style: Style, money: Money) -> Chart:
     """Draw how far each input may move until another plan wins, nearest on top."""
     import plotly.graph_objects as go
 
@@ -121,7 +121,7 @@ def decision(u: Uncertainty, style: Style) -> Chart:
                 marker={"color": PLAN_LOOKS[kind][0]},
             )
         )
-    return Chart(figure, _decision_alt(flips, style), *_flip_table(flips, style))
+    return Chart(figure, _decision_alt(flips, style, money), *_flip_table(flips, style, money))
 
 
 def _named(flip: Flip, style: Style) -> str:
@@ -129,15 +129,26 @@ def _named(flip: Flip, style: Style) -> str:
     return style.say(Text.of(FLIPS[head], name=rest)) if head in FLIPS else flip.name
 
 
-def _unit(flip: Flip, style: Style) -> str:
+def _unit(flip: Flip, style: Style, money: Money) -> str:
+    if flip.unit == PRICE:
+        return style.say(Text.of("unit_device_hour", currency=money.code))
     return style.say(UNITS[flip.unit]) if flip.unit in UNITS else flip.unit
+
+
+def _in(value: float, flip: Flip, money: Money) -> float:
+    """Return a value of a flip's input in the reader's currency if it is money."""
+    return money.of(value) if flip.unit == PRICE else value
+
+
+def _winner(flip: Flip, style: Style) -> str:
+    return f"{plan_name(flip.winner_kind, style)}{style.say('colon')}{style.named(flip.winner)}"
 
 
 def _side(flip: Flip, style: Style) -> str:
     return style.say("side_below" if flip.side == "below" else "side_above")
 
 
-def _decision_alt(flips: list[Flip], style: Style) -> str:
+def _decision_alt(flips: list[Flip], style: Style, money: Money) -> str:
     if not flips:
         return style.say("alt_decision_none")
     nearest = flips[0]
@@ -146,26 +157,26 @@ def _decision_alt(flips: list[Flip], style: Style) -> str:
             "alt_decision",
             what=_named(nearest, style),
             side=_side(nearest, style),
-            at=style.number(nearest.at),
-            unit=_unit(nearest, style),
-            stated=style.number(nearest.stated),
-            plan=plan_name(nearest.winner_kind, style),
+            at=style.number(_in(nearest.at, nearest, money)),
+            unit=_unit(nearest, style, money),
+            stated=style.number(_in(nearest.stated, nearest, money)),
+            plan=_winner(nearest, style),
         )
     )
 
 
 def _flip_table(
-    flips: list[Flip], style: Style
+    flips: list[Flip], style: Style, money: Money
 ) -> tuple[tuple[str, ...], tuple[tuple[str | float, ...], ...]]:
     keys = ("col_assumption", "col_stated", "col_flips_at", "col_unit", "col_side", "col_winner")
     rows = tuple(
         (
             _named(f, style),
-            f.stated,
-            f.at,
-            _unit(f, style),
+            _in(f.stated, f, money),
+            _in(f.at, f, money),
+            _unit(f, style, money),
             _side(f, style),
-            f"{plan_name(f.winner_kind, style)}{style.say('colon')}{style.named(f.winner)}",
+            _winner(f, style),
         )
         for f in flips
     )

@@ -6,7 +6,7 @@ from advisor.optimizer.result import Front, PlanKind
 from advisor.optimizer.result_curves import Breakeven, BreakevenPoint
 from advisor.report.blocks import COLUMNS, cut
 from advisor.report.locale import say
-from advisor.report.numbers import count, pad, significant, wrap
+from advisor.report.numbers import amount, count, pad, wrap
 from advisor.report.recommend_words import kind_words
 from advisor.schema.text import Text
 
@@ -19,7 +19,7 @@ def front_text(front: Front, title: str, lang: str = "en") -> str:
     lines = wrap(say(Text.of("front_head", title=title, measure=measure), lang), COLUMNS)
     for step in front.steps:
         value = f"{step.measure:.3f}"
-        row = pad(value, 10) + pad(f"${significant(step.usd_per_month)}", 12) + step.plan
+        row = pad(value, 10) + pad(f"${amount(step.usd_per_month)}", 12) + step.plan
         lines.append(cut(row, COLUMNS))
     return "\n".join(lines)
 
@@ -51,5 +51,5 @@ def _row(point: BreakevenPoint, kinds: list[PlanKind]) -> str:
     for kind in kinds:
         usd = point.usd_per_month[kind]
         mark = "*" if kind == point.cheapest else ""
-        cells.append(pad("–" if usd is None else significant(usd) + mark, 12))
+        cells.append(pad("–" if usd is None else amount(usd) + mark, 12))
     return "".join(cells)

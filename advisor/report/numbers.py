@@ -8,6 +8,8 @@ import unicodedata
 
 GIB = 2.0**30
 
+LEAST_PLAIN = 1e-6
+"""Numbers below are told as a power of ten; money never is."""
 
 _SCALES = {
     "en": ((1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T")),
@@ -16,17 +18,22 @@ _SCALES = {
 """Units of large numbers by language, as people count in it; no line breaks before them."""
 
 
-def significant(value: float, digits: int = 3, lang: str = "en") -> str:
+def significant(value: float, digits: int = 3, lang: str = "en", least: float = LEAST_PLAIN) -> str:
     """Return a number with so many significant digits and thousands separators.
 
-    >>> significant(1234.5), significant(0.012345), significant(7.0)
-    ('1,234', '0.0123', '7.00')
+    Parameters
+    ----------
+    least
+        Smaller numbers are told as a power of ten.
+
+    >>> significant(1234.5), significant(0.012345), significant(7.0), significant(0.000146)
+    ('1,234', '0.0123', '7.00', '0.000146')
     """
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
     if value == 0:
         return "0"
-    if abs(value) >= 1e5 or abs(value) < 1e-3:
+    if abs(value) >= 1e5 or abs(value) < least:
         return _compact(value, digits, lang)
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(places, 0)}f}" if places >= 0 else f"{value:,.0f}"
@@ -35,8 +42,8 @@ def significant(value: float, digits: int = 3, lang: str = "en") -> str:
 def _compact(value: float, digits: int, lang: str) -> str:
     r"""Write a large number in the language's units, another one as a power of ten.
 
-    >>> _compact(4.126e6, 3, "en"), _compact(4.126e6, 3, "zh"), _compact(0.000262, 3, "en")
-    ('4.13M', '413\xa0万', '2.62e-4')
+    >>> _compact(4.126e6, 3, "en"), _compact(4.126e6, 3, "zh"), _compact(2.62e-7, 3, "en")
+    ('4.13M', '413\xa0万', '2.62e-7')
     """
     for scale, suffix in reversed(_SCALES[lang]):
         if scale <= abs(value) < 1e5 * scale:
@@ -45,16 +52,26 @@ def _compact(value: float, digits: int, lang: str) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def amount(value: float, lang: str = "en") -> str:
+    r"""Return an amount of money without its sign: never as a power of ten.
+
+    >>> amount(0.000146), amount(2.5e-8), amount(4.2e7, "zh")
+    ('0.000146', '0.0000000250', '4,200\xa0万')
+    """
+    return significant(value, lang=lang, least=0.0)
+
+
 def tick(value: float, lang: str = "en") -> str:
     r"""Return a round number as it stands on an axis.
 
-    >>> tick(20000.0), tick(5e8), tick(0.05), tick(20000.0, "zh"), tick(5e8, "zh")
-    ('20k', '500M', '0.05', '2\xa0万', '5\xa0亿')
+    >>> tick(20000.0), tick(5e8), tick(0.00005), tick(20000.0, "zh"), tick(5e8, "zh")
+    ('20k', '500M', '0.00005', '2\xa0万', '5\xa0亿')
     """
     for scale, suffix in reversed(_SCALES[lang]):
         if abs(value) >= max(scale, 1e4):
             return f"{value / scale:g}{suffix}"
-    return f"{value:,g}"
+    plain = f"{value:,g}"
+    return f"{value:.15f}".rstrip("0") if "e-" in plain else plain
 
 
 def seconds(value: float) -> tuple[float, str]:

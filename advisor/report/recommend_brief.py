@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 
+from advisor.optimizer.parts import Gain
 from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
 from advisor.report.locale import named, say
@@ -20,11 +21,12 @@ from advisor.report.recommend_words import (
     score_words,
     time_words,
     title_of,
-    tuned_words,
 )
 from advisor.schema.text import Text
 
 MOST_EXCLUDED = 60
+METHODS = {"full": "tune_full", "lora": "tune_lora", "qlora": "tune_qlora"}
+"""Method of fine-tuning → key of its words."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def _plan_sections(rec: Recommendation, plan: Plan, lang: str) -> list[Section]:
     return [
         Section(say("brief_plan", lang), items=[*options, *deployments, *replays]),
         _bill(rec, plan, lang),
-        _users(plan, rec, lang),
-        _tuned(rec, lang),
+        users_section(plan, rec, lang),
+        gains_section(rec, lang),
+        tuned_section(rec, lang),
         _classes(plan, lang),
         _others(rec, lang),
     ]
@@ -91,7 +94,7 @@ def _bill(rec: Recommendation, plan: Plan, lang: str) -> Section:
     )
 
 
-def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
+def users_section(plan: Plan, rec: Recommendation, lang: str) -> Section:
     """Return what the plan takes of users' devices: a bill of its own."""
     names = ("col_what", "col_per_request", "col_per_day", "col_app", "col_support")
     rows = []
@@ -107,7 +110,7 @@ def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
         holds = user.phones_that_hold
         rows.append(
             [
-                option.name,
+                named(option.name, lang),
                 ", ".join(x for x in each if x),
                 f"{_percent(day)} {say('rec_charge', lang)}" if day else "",
                 f"{gib(user.download_bytes)} GiB, {gib(user.memory_bytes)} GiB",
@@ -117,7 +120,39 @@ def _users(plan: Plan, rec: Recommendation, lang: str) -> Section:
     return Section(say("brief_users", lang), head=[say(n, lang) for n in names], rows=rows)
 
 
-def _tuned(rec: Recommendation, lang: str) -> Section:
+def gains_section(rec: Recommendation, lang: str) -> Section:
+    """Return what fine-tuning costs, beside the scores before and after it."""
+    names = ("col_what", "col_tuned_by", "col_once", "col_month", "col_gain", "col_rests_on")
+    rows = [
+        [
+            t.name,
+            say(
+                Text.of(
+                    "tuned_by",
+                    method=say(METHODS[t.method], lang),
+                    hours=significant(t.device_hours.value),
+                    device=t.hw_name,
+                ),
+                lang,
+            ),
+            _range(t.usd_once, rec, lang),
+            _range(t.usd_per_month, rec, lang),
+            _gain(gain, lang),
+            gain.source,
+        ]
+        for t in rec.tuned
+        for gain in t.gains
+    ]
+    return Section(say("brief_tuned", lang), head=[say(n, lang) for n in names], rows=rows)
+
+
+def _gain(gain: Gain, lang: str) -> str:
+    """Return a score before and after tuning."""
+    before = say("score_unmeasured", lang) if gain.before is None else f"{gain.before:.3f}"
+    return f"{gain.metric}{say('colon', lang)}{before} → {gain.after:.3f}"
+
+
+def tuned_section(rec: Recommendation, lang: str) -> Section:
     """Return what tuned models cost to make, beside all weights and a model from nothing."""
     names = ("col_what", "col_once", "col_month", "col_full", "col_anew")
     rows = [
@@ -130,9 +165,7 @@ def _tuned(rec: Recommendation, lang: str) -> Section:
         ]
         for t in rec.tuned
     ]
-    words = [tuned_words(t, rec, lang) for t in rec.tuned]
-    head = [say(n, lang) for n in names]
-    return Section(say("brief_tuned", lang), paragraphs=words, head=head, rows=rows)
+    return Section(say("brief_tuned_other", lang), head=[say(n, lang) for n in names], rows=rows)
 
 
 def _range(e: Estimate, rec: Recommendation, lang: str) -> str:

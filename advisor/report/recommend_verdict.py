@@ -66,7 +66,7 @@ def _space(lang: str) -> str:
     return "" if lang == "zh" else " "
 
 
-_MONEY = r"[$¥€]\d[\d.,]*(?:[kMBT]|\xa0万|\xa0亿|\xa0万亿)?(?:e-?\d+)?"
+_MONEY = r"[$¥€]\d[\d.,]*(?:[kMBT]|\xa0万|\xa0亿|\xa0万亿)?"
 SHAPES = {
     "money": _MONEY,
     "more": _MONEY,

@@ -17,7 +17,7 @@ from advisor.optimizer.result import (
     Terms,
 )
 from advisor.report.locale import say
-from advisor.report.numbers import count, gib, seconds, significant
+from advisor.report.numbers import amount, count, gib, seconds, significant
 from advisor.schema.text import Text
 
 SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€"}
@@ -56,7 +56,7 @@ def money(usd: float, rec: Recommendation, lang: str) -> str:
     >>> SIGNS["CNY"]
     '¥'
     """
-    return SIGNS[rec.currency] + significant(usd * rec.per_usd, lang=lang)
+    return SIGNS[rec.currency] + amount(usd * rec.per_usd, lang)
 
 
 def kind_words(kind: PlanKind, lang: str) -> str:
@@ -230,7 +230,7 @@ def _per_text(plan: Plan, rec: Recommendation, lang: str) -> str:
 def value_words(value: float, unit: str, rec: Recommendation, lang: str) -> str:
     """Return the value of a limit in its unit."""
     if unit == "money/month":
-        return SIGNS[rec.currency] + significant(value, lang=lang)
+        return SIGNS[rec.currency] + amount(value, lang)
     if unit == "score":
         return f"{value:.3f}"
     if unit == "times":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from advisor.report.locale import say, words
-from advisor.report.numbers import count, pad, seconds, significant, wrap
+from advisor.report.numbers import amount, count, pad, seconds, significant, wrap
 from advisor.schema.text import Text
 from advisor.simulator.logs import METRICS, STATISTICS, LogReport
 from advisor.simulator.result import SimulationResult, TierFigures
@@ -62,7 +62,7 @@ def _tier_line(tier: TierFigures, lang: str) -> str:
     share = significant(tier.busy_share * 100.0)
     batch = significant(tier.mean_batch) if tier.kind == "replicas" else "–"
     cache = f"{significant(tier.peak_cache_share * 100.0)} %" if tier.kind == "replicas" else "–"
-    usd = w["simulate_unknown"] if tier.usd is None else f"${significant(tier.usd)}"
+    usd = w["simulate_unknown"] if tier.usd is None else f"${amount(tier.usd)}"
     return _row([tier.name, count(tier.requests), f"{share} %", batch, cache, usd])
 
 

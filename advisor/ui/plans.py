@@ -7,9 +7,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from advisor.charts.chart import Money, latency_name, plan_name
+from advisor.optimizer.parts import Part
 from advisor.optimizer.result import (
     Alternative,
-    Deployment,
     LatencyCheck,
     Plan,
     QualityCheck,
@@ -72,10 +72,14 @@ def headline(r: Recommendation, plan: Plan, view: View) -> None:
         return money(usd, r, view.lang)
 
     columns = st.columns(4)
-    costs = (("tile_month", plan.usd_per_month), ("tile_mtok", plan.usd_per_mtok))
-    for column, (name, cost) in zip(columns, costs, strict=False):
+    text = plan.usd_per_1000_characters
+    each = ""
+    if text is not None:
+        each = " · " + view.style.say(Text.of("tile_per_text", money=amount(text.value)))
+    costs = (("tile_month", plan.usd_per_month, ""), ("tile_mtok", plan.usd_per_mtok, each))
+    for column, (name, cost, more) in zip(columns, costs, strict=False):
         with column:
-            tile(name, amount(cost.value), _span(cost, amount, view), cost, view)
+            tile(name, amount(cost.value), _span(cost, amount, view) + more, cost, view)
     with columns[2]:
         _latency(plan, view)
     with columns[3]:
@@ -123,22 +127,42 @@ def _over(times: float) -> str:
 
 
 def _alternative_row(
-    a: Alternative, best: Plan | None, paid: Money, view: View
+    a: Alternative, best: Plan | None, paid: Money, view: View, name: str = ""
 ) -> tuple[Cell, ...]:
     say = view.style.say
+    name = name or plan_name(a.kind, view.style)
     if a.plan is None:
-        return (plan_name(a.kind, view.style), "–", "–", "–", say(a.why))
+        return (name, "–", "–", "–", say(a.why))
     over = "–"
     if best is not None and a.plan is not best and best.usd_per_month.value > 0:
         over = _over(a.plan.usd_per_month.value / best.usd_per_month.value)
     score = a.plan.quality.value
     return (
-        plan_name(a.kind, view.style),
+        name,
         paid.of(a.plan.usd_per_month.value),
         over,
         _percent(score.value) if score else "–",
         say(a.why),
     )
+
+
+def _won(r: Recommendation, plan: Plan) -> Alternative:
+    """Return the recommended plan, with how sure its floors are where that is a question."""
+    why = Text("cell_recommended")
+    if r.verdict is not None and r.verdict.as_planned is not None:
+        why = Text.of("cell_recommended_sure", sure=f"{100 * r.verdict.as_planned:.0f}")
+    return Alternative(plan.kind, plan, why)
+
+
+def _safer_row(r: Recommendation, paid: Money, view: View) -> tuple[Cell, ...] | None:
+    """Return the row of the plan with surer floors; None where there is none."""
+    safer = r.safer
+    if safer is None or safer.plan is None or safer.probability is None:
+        return None
+    name = Text.of("cell_safer", kind=plan_name(safer.plan.kind, view.style))
+    why = Text.of("why_safer", sure=f"{100 * safer.probability:.0f}")
+    row = Alternative(safer.plan.kind, safer.plan, why)
+    return _alternative_row(row, r.plan, paid, view, view.style.say(name))
 
 
 def alternatives(r: Recommendation, view: View) -> None:
@@ -149,9 +173,10 @@ def alternatives(r: Recommendation, view: View) -> None:
     paid = money_of(r)
     rows = [_alternative_row(a, r.plan, paid, view) for a in r.alternatives]
     if r.plan is not None:
-        won = Alternative(r.plan.kind, r.plan, Text("cell_recommended"))
         others = [a for a in r.alternatives if a.kind != r.plan.kind]
-        rows = [_alternative_row(a, r.plan, paid, view) for a in (won, *others)]
+        rows = [_alternative_row(a, r.plan, paid, view) for a in (_won(r, r.plan), *others)]
+        safer = _safer_row(r, paid, view)
+        rows[1:1] = [] if safer is None else [safer]
     columns = [
         view.style.say("col_plan"),
         view.style.say(Text.of("axis_money_month", currency=paid.code)),
@@ -162,9 +187,8 @@ def alternatives(r: Recommendation, view: View) -> None:
     table(columns, rows, view.style.say("title_alternatives"), view.lang)
 
 
-def _look(d: Deployment) -> None:
-    """Show one deployment on Why; callback."""
-    part = d.part
+def _look(part: Part) -> None:
+    """Show a model on its device on Why; callback."""
     state.change(
         model=part.model_id,
         hw=part.hw_id,
@@ -202,9 +226,11 @@ def deployments(plan: Plan, view: View) -> None:
 def looks(plan: Plan, view: View) -> None:
     """Draw a button to the working of everything the plan runs."""
     row = st.container(horizontal=True)
-    for index, d in enumerate(plan.deployments):
-        text = Text.of("ui_why_this", model=d.part.model_name, hw=d.part.hw_name)
-        row.button(view.say(text), key=f"look_{index}", on_click=_look, args=(d,))
+    users = [o.parts[0] for o in plan.options if o.user is not None]
+    parts = dict.fromkeys([*(d.part for d in plan.deployments), *users])
+    for index, part in enumerate(parts):
+        text = Text.of("ui_why_this", model=part.model_name, hw=part.hw_name)
+        row.button(view.say(text), key=f"look_{index}", on_click=_look, args=(part,))
 
 
 def flows(plan: Plan, view: View) -> None:
@@ -235,11 +261,15 @@ def binding(r: Recommendation, view: View) -> None:
         return
     st.subheader(view.say("title_binding"), anchor=False)
     say, paid = view.style.say, money_of(r)
+
+    def amount(value: float, unit: str) -> str:
+        return f"{value:.0%}" if unit == "times" else value_words(value, unit, r, view.lang)
+
     rows: list[tuple[Cell, ...]] = [
         (
             limit_words(b.name, view.lang),
-            value_words(b.value, b.unit, r, view.lang),
-            value_words(b.used, b.unit, r, view.lang),
+            amount(b.value, b.unit),
+            amount(b.used, b.unit),
             paid.of(b.saved_usd_per_month),
         )
         for b in r.binding
@@ -260,6 +290,7 @@ def doubts(r: Recommendation, view: View) -> None:
         samples=u.samples,
         cheapest=f"{u.probability_cheapest.get(r.plan.kind, 0.0):.0%}",
         feasible=f"{u.probability_feasible:.0%}",
+        planned=f"{u.probability_as_planned:.0%}",
     )
     flips = [plain(flip_words(f, r, view.lang)) for f in u.flips[:MOST_FLIPS]]
     st.markdown("\n".join(f"- {line}" for line in (view.say(text), *flips)))

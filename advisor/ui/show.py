@@ -12,7 +12,7 @@ import streamlit as st
 from advisor.charts.chart import Chart
 from advisor.perf.intervals import Estimate
 from advisor.report.estimate_json import guard
-from advisor.report.numbers import seconds, significant
+from advisor.report.numbers import amount, seconds, significant
 from advisor.schema.text import Text
 from advisor.ui.view import View, plain
 
@@ -120,9 +120,10 @@ def metric(label: str, e: Estimate | None, view: View, unit: str = "") -> None:
         value, shown = seconds(e.value)
         scale = value / e.value if e.value else 1.0
     prefix, suffix = ("$", "") if shown == "$" else ("", f" {shown}" if shown else "")
+    written = amount(value) if shown == "$" else significant(value)
     st.metric(
         view.say(label),
-        f"{prefix}{significant(value)}{suffix}",
+        f"{prefix}{written}{suffix}",
         delta=_range(e, scale, view),
         delta_color="off",
         delta_arrow="off",

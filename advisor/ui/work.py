@@ -100,6 +100,14 @@ def planned_fleets(scenario: Scenario, replayed: bool = False) -> list[Part]:
     return _fleets.get((replayed, _key(scenario)), run)
 
 
+def planned_volume(scenario: Scenario) -> float:
+    """Return the requests a month that plans are made for: after growth."""
+    from advisor.optimizer.demand import demand_of
+
+    demand = demand_of(scenario.workload, float(scenario.money.horizon_months))
+    return float(demand.requests_per_month.sum())
+
+
 def broken_even(scenario: Scenario) -> Breakeven:
     """Return the cost of each kind of plan over the load."""
     from advisor.optimizer.breakeven import breakeven

@@ -14,7 +14,7 @@ from advisor.report.recommend_json import recommend_csv, recommend_json
 from advisor.report.recommend_text import replay_words
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.schema.text import Text
-from advisor.ui import plans, state
+from advisor.ui import beside, plans, state
 from advisor.ui.asked import recommend_command
 from advisor.ui.infeasible import ways_out
 from advisor.ui.sidebar import address_of
@@ -93,6 +93,8 @@ def show(view: View) -> None:
     plans.alternatives(r, view)
     plans.flows(r.plan, view)
     plans.deployments(r.plan, view)
+    beside.users(r.plan, r, view)
+    beside.tuned(r, view)
     plans.binding(r, view)
     plans.doubts(r, view)
     _notes(r, view)

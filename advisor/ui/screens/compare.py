@@ -9,21 +9,13 @@ from advisor.charts.cost_stack import cost_stack
 from advisor.charts.money_flow import money_flow
 from advisor.charts.pareto import pareto
 from advisor.charts.quality_size import quality_size, sized_models
-from advisor.schema.workload import SECONDS_PER_MONTH
 from advisor.ui.infeasible import ways_out
 from advisor.ui.plans import money_of
 from advisor.ui.show import chart
 from advisor.ui.view import View, current
-from advisor.ui.work import broken_even, recommended
+from advisor.ui.work import broken_even, planned_volume, recommended
 
 _BENCHMARKS = ("MMLU", "MMLU-Pro", "GSM8K", "HumanEval", "C-Eval")
-
-
-def _volume(view: View) -> float:
-    workload = view.asked.scenario.workload
-    if workload.requests_per_month is not None:
-        return workload.requests_per_month
-    return (workload.requests_per_s or 0.0) * SECONDS_PER_MONTH
 
 
 def _plans(view: View) -> None:
@@ -41,8 +33,9 @@ def _plans(view: View) -> None:
     with st.spinner(view.say("ui_working")):
         volumes = broken_even(view.asked.scenario)
     if any(v is not None for p in volumes.points for v in p.usd_per_month.values()):
-        found = breakeven(volumes, view.style, money, _volume(view))
+        found = breakeven(volumes, view.style, money, planned_volume(view.asked.scenario))
         chart(found, view, "breakeven", "title_breakeven")
+        st.caption(view.say("ui_breakeven_note"))
 
 
 def show(view: View) -> None:

@@ -8,13 +8,16 @@ from advisor.charts.chart import plan_name
 from advisor.charts.heat import heat_map
 from advisor.charts.tornado import decision, tornado
 from advisor.optimizer.result import Uncertainty
+from advisor.report.recommend_verdict import safer_text
 from advisor.schema.text import Text
 from advisor.ui import grid
 from advisor.ui.infeasible import ways_out
 from advisor.ui.plans import money_of
 from advisor.ui.show import chart, table
-from advisor.ui.view import View, current
+from advisor.ui.view import View, current, plain
 from advisor.ui.work import recommended
+
+LEAST_SHARE = 1e-9
 
 
 def _sure(u: Uncertainty, view: View) -> None:
@@ -22,6 +25,9 @@ def _sure(u: Uncertainty, view: View) -> None:
     say = view.style.say
     ordered = sorted(u.probability_cheapest.items(), key=lambda item: -item[1])
     rows = [(plan_name(kind, view.style), f"{share:.0%}") for kind, share in ordered]
+    none = 1.0 - sum(u.probability_cheapest.values())
+    if none > LEAST_SHARE:
+        rows.append((say("cell_no_plan"), f"{none:.0%}"))
     table([say("col_plan"), say("col_probability")], rows, say("title_sure"), view.lang)
     text = Text.of(
         "ui_sure",
@@ -45,9 +51,16 @@ def show(view: View) -> None:
     if r.uncertainty is not None:
         u = r.uncertainty
         found = tornado(u, r.plan.usd_per_month.value, view.style, money)
-        chart(found, view, "tornado", "title_tornado")
-        chart(decision(u, view.style), view, "decision", "title_decision")
+        if found.rows:
+            chart(found, view, "tornado", "title_tornado")
+        else:
+            st.subheader(view.say("title_tornado"), anchor=False)
+            st.caption(plain(found.alt))
+        chart(decision(u, view.style, money), view, "decision", "title_decision")
         _sure(u, view)
+        surer = safer_text(r, view.lang)
+        if surer is not None:
+            st.caption(view.say(surer))
     st.subheader(view.say("title_heat"), anchor=False)
     cells = grid.ask(view)
     if cells is not None:
