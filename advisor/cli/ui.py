@@ -27,4 +27,7 @@ def ui(
     """
     from advisor.ui.serve import serve
 
-    serve(port, host, browser)
+    def tell(address: str) -> None:
+        typer.echo(f"{address}  (Ctrl+C ends it)")
+
+    serve(port, host, browser, tell)

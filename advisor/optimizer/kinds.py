@@ -122,5 +122,5 @@ def _why_none(question: Question, kind: PlanKind) -> Text:
         if question.problem.most_share is not None:
             most = float(question.problem.most_share[keep][:, c].sum())
             if most < 1.0:
-                return Text.of("why_not_all", name=name, share=round(most, 3))
+                return Text.of("why_not_all", name=name, percent=f"{100 * most:.0f}")
     return Text.of("why_limits")

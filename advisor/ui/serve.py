@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from advisor.errors import UsageError
@@ -38,7 +39,7 @@ def free_port(host: str = HOST, first: int = PORT) -> int:
     raise UsageError(msg, suggestions=["--port 9000"])
 
 
-def serve(port: int | None, host: str, open_browser: bool) -> None:
+def serve(port: int | None, host: str, open_browser: bool, tell: Callable[[str], None]) -> None:
     """Run the dashboard until interrupted.
 
     Parameters
@@ -49,6 +50,8 @@ def serve(port: int | None, host: str, open_browser: bool) -> None:
         Address to listen on; loopback unless the user says otherwise.
     open_browser
         Open a browser window, where the machine has one.
+    tell
+        Is given the address before the server starts.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def serve(port: int | None, host: str, open_browser: bool) -> None:
     chosen = free_port(host) if port is None else port
     from streamlit.web import cli
 
+    tell(f"http://{host}:{chosen}")
     sys.argv = [
         "streamlit",
         "run",
@@ -69,5 +73,7 @@ def serve(port: int | None, host: str, open_browser: bool) -> None:
         f"--server.port={chosen}",
         f"--server.headless={'false' if open_browser else 'true'}",
         "--browser.gatherUsageStats=false",
+        # Streamlit's own greeting goes, and with it its offers to developers on the pages.
+        "--logger.hideWelcomeMessage=true",
     ]
     cli.main(prog_name="streamlit")
