@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from advisor.optimizer.search import best_plan
 from advisor.optimizer.vertical import vertical_of
 from advisor.perf.parameters import active_parameters, total_parameters
 from advisor.report.recommend_brief import brief_markdown
+from advisor.report.recommend_text import recommend_text
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TODAY = dt.date(2026, 11, 23)
@@ -187,7 +189,9 @@ def test_a_tuned_model_shows_its_cost_beside_its_score_and_a_model_from_nothing(
     assert line.usd_per_month.high80 == pytest.approx(tuned.usd_per_month.high80)
     assert [(g.metric, g.before, g.after) for g in tuned.gains] == [("FinanceIQ", None, 0.66)]
     for lang in ("en", "zh"):
-        assert "FinanceIQ ? → 0.660" in brief_markdown(rec, lang, "x")
+        gain = "FinanceIQ: not measured → 0.660" if lang == "en" else "FinanceIQ：未测 → 0.660"
+        assert gain in brief_markdown(rec, lang, "x")
+        assert gain.replace(" ", "") in re.sub(r"\s", "", recommend_text(rec, lang))
 
 
 def test_a_gain_names_the_base_score_where_it_was_measured():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 
-from advisor.optimizer.parts import Gain
 from advisor.optimizer.result import Plan, Recommendation
 from advisor.perf.intervals import Estimate
 from advisor.report.locale import named, say
@@ -14,8 +13,10 @@ from advisor.report.recommend_text import deployment_words, replay_words, way_wo
 from advisor.report.recommend_verdict import verdict_sentence
 from advisor.report.recommend_words import (
     LINES,
+    METHODS,
     bill_words,
     flip_words,
+    gain_words,
     kind_words,
     money,
     score_words,
@@ -25,8 +26,6 @@ from advisor.report.recommend_words import (
 from advisor.schema.text import Text
 
 MOST_EXCLUDED = 60
-METHODS = {"full": "tune_full", "lora": "tune_lora", "qlora": "tune_qlora"}
-"""Method of fine-tuning → key of its words."""
 
 
 @dataclass(frozen=True)
@@ -137,19 +136,13 @@ def gains_section(rec: Recommendation, lang: str) -> Section:
             ),
             _range(t.usd_once, rec, lang),
             _range(t.usd_per_month, rec, lang),
-            _gain(gain, lang),
+            gain_words(gain, lang),
             gain.source,
         ]
         for t in rec.tuned
         for gain in t.gains
     ]
     return Section(say("brief_tuned", lang), head=[say(n, lang) for n in names], rows=rows)
-
-
-def _gain(gain: Gain, lang: str) -> str:
-    """Return a score before and after tuning."""
-    before = say("score_unmeasured", lang) if gain.before is None else f"{gain.before:.3f}"
-    return f"{gain.metric}{say('colon', lang)}{before} → {gain.after:.3f}"
 
 
 def tuned_section(rec: Recommendation, lang: str) -> Section:

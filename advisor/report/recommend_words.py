@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from advisor.optimizer.parts import TunedCost
+from advisor.optimizer.parts import Gain, TunedCost
 from advisor.optimizer.result import (
     Flip,
     LatencyCheck,
@@ -35,6 +35,8 @@ TERMS: dict[Terms, str] = {
     "owned": "terms_owned",
     "bought": "terms_bought",
 }
+METHODS = {"full": "tune_full", "lora": "tune_lora", "qlora": "tune_qlora"}
+"""Method of fine-tuning → key of its words."""
 LINES: dict[LineKind, str] = {
     "rent": "line_rent",
     "spot-risk": "line_spot",
@@ -199,17 +201,20 @@ def user_words(option: PlanOption, lang: str) -> str:
     )
 
 
+def gain_words(gain: Gain, lang: str) -> str:
+    """Return a score before and after tuning."""
+    before = say("score_unmeasured", lang) if gain.before is None else f"{gain.before:.3f}"
+    return f"{gain.metric}{say('colon', lang)}{before} → {gain.after:.3f}"
+
+
 def tuned_words(tuned: TunedCost, rec: Recommendation, lang: str) -> str:
     """Return what a tuned model costs to make and what that buys, in a line."""
-    gains = [
-        f"{g.metric} {'?' if g.before is None else f'{g.before:.3f}'} → {g.after:.3f}"
-        for g in tuned.gains
-    ]
+    gains = [gain_words(g, lang) for g in tuned.gains]
     return say(
         Text.of(
             "rec_tuned",
             name=tuned.name,
-            method=tuned.method,
+            method=say(METHODS[tuned.method], lang),
             hours=significant(tuned.device_hours.value),
             device=tuned.hw_name,
             once=money(tuned.usd_once.value, rec, lang),
