@@ -224,15 +224,6 @@ class KernelTables:
         eager = np.array(["eager" in str(name) for name in table["kernel_source"]])
         return _collective(table, ~eager)
 
-    def nccl_all_reduce(self, device: str) -> CollectiveRows | None:
-        """Half-precision all-reduces by NCCL, or None if there is no table."""
-        path = self.newest(device, "comm", "nccl", "nccl")
-        if path is None:
-            return None
-        table = read_columns(path, "num_gpus", "message_size", "op_name", "nccl_dtype", "latency")
-        chosen = (table["op_name"] == "all_reduce") & (table["nccl_dtype"] == "half")
-        return _collective(table, chosen) if chosen.any() else None
-
     def quantise(self, device: str, engine: str) -> ElementwiseRows | None:
         """Fp8 quantisation by a given scale, or None if the engine has no table."""
         path = self.newest(device, "quantize", engine, "scale_matrix")

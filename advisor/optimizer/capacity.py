@@ -100,8 +100,6 @@ class Capacity:
     tpot_s: Floats
     e2e_s: Floats
     running: Floats
-    mean_ttft_s: Floats
-    mean_tpot_s: Floats
 
     def held_to(self, load: float) -> Floats:
         """Return rates at a common load, so that classes may share a replica."""
@@ -172,8 +170,6 @@ def within_limits(curve: LoadCurve, asked: Asked, sequences: Floats) -> Capacity
         tpot_s=_pick(tpot, at),
         e2e_s=_pick(e2e, at),
         running=_pick(batch, at),
-        mean_ttft_s=_pick(point.ttft_s, at),
-        mean_tpot_s=_pick(point.tpot_s, at),
     )
 
 

@@ -21,8 +21,8 @@ from advisor.optimizer.candidates import profile_of, sequences_of
 from advisor.optimizer.capacity import Asked, busy_s, mean_context, unloaded
 from advisor.optimizer.demand import ClassDemand
 from advisor.optimizer.models import size_of
-from advisor.optimizer.options import Option, half_widths
-from advisor.optimizer.parts import Part, UserSide
+from advisor.optimizer.options import Option, half_widths, part_on
+from advisor.optimizer.parts import UserSide
 from advisor.optimizer.problem import Floats
 from advisor.optimizer.ranges import estimate_of
 from advisor.optimizer.remote import RemoteList, fits, known_for, scores_of, within
@@ -103,7 +103,7 @@ def on_device_option(
         kind="device",
         size=size_of(float(total_parameters(setup.model.shape))),
         model_ids=(setup.model.id,),
-        parts=(_part(setup),),
+        parts=(part_on(setup, Layout(), setup.model.id, setup.model.name),),
         uses=(),
         allowed=allowed,
         usd_per_request=np.zeros(len(classes)),
@@ -125,20 +125,6 @@ def on_device_option(
 def charge_key(row: OnDevice) -> str:
     """Return the name of an app's standing cost."""
     return f"app:{row.model}@{row.hw}"
-
-
-def _part(setup: Setup) -> Part:
-    return Part(
-        model_id=setup.model.id,
-        model_name=setup.model.name,
-        hw_id=setup.device.id,
-        hw_name=setup.device.name,
-        engine_id=setup.engine.id,
-        engine_name=setup.engine.name,
-        precision=setup.weights.id,
-        layout=str(Layout()),
-        devices_per_replica=1,
-    )
 
 
 def user_side(scenario: Scenario, found: _Local, classes: Sequence[ClassDemand]) -> UserSide:

@@ -21,6 +21,7 @@ from advisor.optimizer.problem import Bools, Floats, Ints
 from advisor.optimizer.result import OptionKind, PlanKind
 from advisor.optimizer.scores import ScoreFact
 from advisor.optimizer.tokens import TokenUse
+from advisor.perf.layout import Layout
 from advisor.schema.fact import Evidence
 from advisor.schema.scenario import Scenario
 
@@ -241,18 +242,23 @@ def _kind(option: Option) -> PlanKind:
 
 
 def part_of(candidate: Candidate) -> Part:
-    """Describe a deployment."""
-    setup = candidate.setup
+    """Describe a deployment; a tuned model goes by its own name."""
+    model = candidate.model
+    return part_on(candidate.setup, candidate.layout, model.id, model.name)
+
+
+def part_on(setup: Setup, layout: Layout, model_id: str, model_name: str) -> Part:
+    """Describe a model on devices of one kind."""
     return Part(
-        model_id=candidate.model.id,
-        model_name=candidate.model.name,
+        model_id=model_id,
+        model_name=model_name,
         hw_id=setup.device.id,
         hw_name=setup.device.name,
         engine_id=setup.engine.id,
         engine_name=setup.engine.name,
         precision=setup.weights.id,
-        layout=str(candidate.layout),
-        devices_per_replica=candidate.devices,
+        layout=str(layout),
+        devices_per_replica=layout.devices_per_replica,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from advisor.cost.amount import Amount
-from advisor.perf.intervals import EXACT, Estimate, Spread
-from advisor.schema.fact import Evidence, Fact
+from advisor.perf.intervals import Estimate, Spread
+from advisor.schema.fact import Evidence
 from advisor.schema.text import Text
 
 NORMAL_95_OVER_80 = 1.96 / 1.2816
@@ -28,18 +28,10 @@ def spread_of_half(half80: float) -> Spread:
     return Spread(half80, half80 * NORMAL_95_OVER_80)
 
 
-def spread_of_fact(fact: Fact | None) -> Spread:
-    """Return the half-widths of a sourced fact's range; none where it states none."""
-    if fact is None or fact.value <= 0:
-        return EXACT
-    low = fact.value if fact.low is None else fact.low
-    high = fact.value if fact.high is None else fact.high
-    return spread_of_half(math.log(high / low) / 2.0) if low > 0 else EXACT
-
-
 def ranged(value: float, spread: Spread) -> Amount:
     """Return an amount with symmetric log half-widths.
 
+    >>> from advisor.perf.intervals import EXACT
     >>> ranged(2.0, EXACT)
     Amount(value=2.0, low=2.0, high=2.0)
     """
